@@ -1,0 +1,42 @@
+"""What the verbs that need torch check before they import it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.machine.python_env import has_module
+
+NEEDED = ("torch", "transformers", "trl")
+
+
+def check_torch() -> None:
+    """Raises `SparksmithError` where this interpreter has no torch, with the command that makes an environment."""
+    missing = [name for name in NEEDED if not has_module(name)]
+    if missing:
+        raise SparksmithError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed beside this command ({sys.prefix})",
+            "in a clone of Sparksmith: make, then .venv/bin/sparksmith ...",
+        )
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def check_model(name: str) -> None:
+    """A RUN or MODEL that is a path must be a run, a checkpoint or a model. Raises `SparksmithError`; a hub id passes."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        known = ("plan.json", "config.json", "adapter_config.json")
+        if not any((path / file).is_file() for file in known):
+            raise SparksmithError(f"{name} is neither a run nor a model: it has none of {', '.join(known)}", f"ls {name}")
+        if (path / "plan.json").is_file() and not any(path.glob("checkpoint-*")):
+            raise SparksmithError(f"the run {name} has no checkpoint yet", "let it train to its first save")
+        return
+    if path.is_file():
+        raise SparksmithError(f"{name} is a file; a run's or a model's folder is wanted", f"ls {path.parent}")
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "/" not in name:
+        raise SparksmithError(
+            f"{name} does not exist", "RUN is the folder that train printed, a model's folder, or a hub id such as Qwen/Qwen3-0.6B"
+        )

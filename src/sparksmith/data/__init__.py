@@ -1,0 +1,1 @@
+"""Reading, checking, templating and tokenizing datasets. Reading needs neither torch nor a tokenizer."""

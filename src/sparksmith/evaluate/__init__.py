@@ -1,0 +1,1 @@
+"""A run or a model over a dataset."""

@@ -1,0 +1,1 @@
+"""Processes: a Job is started here, and waited for. Standard library only."""

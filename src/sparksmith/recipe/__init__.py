@@ -1,0 +1,1 @@
+"""What a run is: recipe -> Settings -> Plan. No torch."""

@@ -1,0 +1,112 @@
+"""The keys of a recipe: the one place where a key, its default and its help stand.
+
+The command line's training options, the JSON schema for editors and the reference page are made from this model. A
+key whose value is `auto` is decided later: by `settings.py` where the recipe alone is enough, by `plan.py` where the
+machine or the data decide.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+GROUPS = ("data", "model", "adapter", "training", "evaluation", "record")
+
+
+def key(default: Any, group: str, help: str, *, why: str = "") -> Any:
+    """A recipe key: its default, the group that --help shows it in, what it means, and why this default."""
+    return Field(default, description=help, json_schema_extra={"group": group, "why": why})
+
+
+class Recipe(BaseModel):
+    """A supervised fine-tuning run, as its user asks for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    name: str = key("", "record", "what the recipe is called")
+    description: str = key("", "record", "one line of what it is for")
+    method: Literal["sft"] = key("sft", "training", "supervised fine-tuning")
+
+    data_file: str | None = key(
+        None, "data", "the training data: TSV or CSV of two columns, or JSONL (prompt/completion, messages or text)"
+    )
+    eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score")
+    data_format: Literal["auto", "tsv", "csv", "jsonl"] = key("auto", "data", "how to read the files", why="by the name's ending")
+    header: Literal["auto", "yes", "no"] = key("auto", "data", "whether TSV and CSV start with a line of column names")
+    system_prompt: str | None = key(None, "data", "a system message put before every example")
+    system_prompt_file: str | None = key(None, "data", "the same, read from a text file")
+    separator: str = key(
+        "\n", "data", "what stands between prompt and response where the tokenizer has no chat template"
+    )
+    train_on: Literal["responses", "all"] = key("responses", "data", "which tokens the loss counts")
+    max_length: Annotated[int, Field(ge=8)] = key(512, "data", "the longest example, in tokens; longer ones are refused or cut as `too_long` says")
+    too_long: Literal["drop", "error"] = key("drop", "data", "what to do with an example over max_length", why="a cut response teaches to stop early")
+    group_by_length: bool = key(True, "data", "put examples of like length in one batch", why="less padding; the loss of an example is the same")
+
+    model: str = key("unsloth/gemma-3-270m-it", "model", "a hub id, a local folder, or `tiny` (made here, from scratch)")
+    device: Literal["auto", "cpu", "cuda"] = key("auto", "model", "where to train")
+    precision: Literal["auto", "bf16", "fp32"] = key("auto", "model", "bf16: matrix products in bfloat16, trained weights in fp32")
+    gradient_checkpointing: bool | Auto = key("auto", "model", "recompute activations in the backward pass: less memory, more time")
+    dropout: Share = key(0.0, "model", "dropout on what each attention and feed-forward block adds")
+    tiny_hidden_size: Annotated[int, Field(ge=16, multiple_of=16)] = key(128, "model", "width of `tiny`")
+    tiny_layers: Positive = key(4, "model", "decoder layers of `tiny`")
+    tiny_heads: Positive = key(4, "model", "attention heads of `tiny`")
+
+    full_finetuning: bool | Auto = key("auto", "adapter", "train every weight; otherwise a LoRA adapter")
+    lora_r: Positive = key(128, "adapter", "rank of the LoRA matrices")
+    lora_alpha: Positive = key(128, "adapter", "LoRA scale: alpha / r")
+    lora_dropout: Share = key(0.0, "adapter", "dropout before the LoRA matrices")
+    lora_target_modules: str = key("all-linear", "adapter", "which layers get LoRA: `all-linear`, or names separated by commas")
+
+    max_steps: Positive | None = key(None, "training", "optimizer steps; without it, num_train_epochs decides")
+    num_train_epochs: Annotated[float, Field(gt=0)] = key(3.0, "training", "passes over the data, where max_steps is not given")
+    batch_size: Positive = key(8, "training", "examples per optimizer step (the effective batch)")
+    micro_batch_size: Positive | Auto = key("auto", "training", "examples per forward pass")
+    gradient_accumulation_steps: Positive | Auto = key("auto", "training", "forward passes per optimizer step")
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = key("auto", "training", "the highest learning rate")
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = key("linear", "training", "how the learning rate falls")
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = key(0.03, "training", "share of the steps in which the learning rate rises")
+    weight_decay: Annotated[float, Field(ge=0)] = key(0.001, "training", "AdamW's weight decay; not on biases and norms")
+    max_grad_norm: Annotated[float, Field(ge=0)] = key(1.0, "training", "gradients are scaled down to this norm; 0 for never")
+    label_smoothing: Share = key(0.0, "training", "share of the target spread over all tokens")
+    optim: Literal["auto", "adamw_torch", "adamw_8bit"] = key("auto", "training", "the optimizer")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = key(42, "training", "of the weights, the order of the data and dropout")
+
+    eval_steps: Annotated[int, Field(ge=0)] | Auto = key("auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never")
+    evaluate_untrained: bool | Auto = key("auto", "evaluation", "score the model before training too")
+    eval_batch_size: Positive = key(64, "evaluation", "examples generated at once")
+    max_new_tokens: Positive | Auto = key("auto", "evaluation", "the longest response to generate, in tokens")
+    spaces_separate: Literal["phones", "words"] | None = key(
+        None, "evaluation", "for grapheme-to-phoneme: what spaces in a response separate; gives PER, WER and stress error"
+    )
+
+    output_dir: str = key("outputs", "record", "the run's folder; `{n}` becomes the first number that is free")
+    logging_steps: Positive = key(10, "record", "steps between lines in metrics.jsonl")
+    save_steps: Positive = key(500, "record", "steps between checkpoints; the last step is always saved")
+    save_total_limit: Positive = key(5, "record", "how many checkpoints are kept")
+    resume_from_checkpoint: str | None = key(None, "record", "go on from `latest`, or from the named checkpoint folder")
+    report_to: Literal["none", "tensorboard", "wandb"] = key("none", "record", "where metrics go besides metrics.jsonl")
+
+
+def group_of(name: str) -> str:
+    """The group that a key is shown in."""
+    extra = Recipe.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["group"])
+
+
+def why_of(name: str) -> str:
+    """Why a key's default is what it is; empty where that needs no words."""
+    extra = Recipe.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["why"])
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}

@@ -1,0 +1,1 @@
+"""What is shown: read from a run's folder and from results, never computed here."""

@@ -1,0 +1,48 @@
+"""How an end that was not wished for is told: on standard error, one message, then a hint to type."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.base.redact import redact_text
+from sparksmith.runs.layout import RunFolder
+
+
+def show(error: SparksmithError) -> None:
+    """`error:` with what is wrong, `hint:` with what to type."""
+    print(f"{_paint('error:', '31')} {redact_text(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"{_paint('hint:', '36')} {redact_text(error.hint)}", file=sys.stderr)
+
+
+def show_defect(error: BaseException, log: Path | None) -> None:
+    """An error that no user can mend: what to send, and where it stands."""
+    print(f"{_paint('error:', '31')} a defect of Sparksmith: {type(error).__name__}: {redact_text(str(error))}", file=sys.stderr)
+    if log is None or os.environ.get("SPARKSMITH_TRACE"):
+        traceback.print_exception(error, file=sys.stderr)
+    where = f"with the last line of {log}" if log else "with the trace above"
+    print(f"{_paint('hint:', '36')} please report it to the project's issue tracker, {where}", file=sys.stderr)
+
+
+def say_stopped(folder: RunFolder, *, saved: bool) -> None:
+    """After a stop: what was saved, and the command that goes on."""
+    checkpoints = folder.checkpoints()
+    last = checkpoints[-1].name if checkpoints else None
+    if saved and last:
+        print(f"stopped, and saved {last}", file=sys.stderr)
+    else:
+        print(f"stopped at once; the newest checkpoint is {last}" if last else "stopped; nothing was saved yet", file=sys.stderr)
+    if last:
+        command = f"sparksmith train {shlex.quote(str(folder.recipe))} --output_dir {shlex.quote(str(folder.path))} --resume_from_checkpoint"
+        print(f"{_paint('hint:', '36')} {command}", file=sys.stderr)
+
+
+def _paint(word: str, colour: str) -> str:
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        return word
+    return f"\033[1;{colour}m{word}\033[0m"
