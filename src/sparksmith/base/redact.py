@@ -17,7 +17,7 @@ TOKEN = re.compile(
     r"|(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f]))"
 )
 URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|(?<=://)[^/\s:@]{8,}(?=@)")
-SECRET_NAME = r"(?:[\w-]*(?:api[_-]?key|token|secret|passw(?:or)?d|credential)s?)"
+SECRET_NAME = r"(?:[\w-]*(?:(?:api|access|secret|private)[_-]?key|token|secret|passw(?:or)?d|credential)s?)"
 ASSIGNED = re.compile(rf"(?i)(\b{SECRET_NAME}[\"']?\s*[=:]\s*[\"']?)(?!\[redacted)[^\s\"',;]+")
 NAME = re.compile(rf"(?i)^{SECRET_NAME}$")
 NOT_SECRET = frozenset({"max_new_tokens", "tokens", "token", "eos_token", "pad_token", "non_padding_tokens"})

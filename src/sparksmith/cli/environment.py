@@ -21,7 +21,6 @@ def check_torch() -> None:
             "in a clone of Sparksmith: make, then .venv/bin/sparksmith ...",
         )
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def check_model(name: str) -> None:

@@ -62,6 +62,9 @@ def main() -> None:
 
         show(error)
         code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = ExitCode.USAGE
     except click.ClickException as error:
         from sparksmith.report.failures import show
 

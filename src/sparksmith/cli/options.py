@@ -14,8 +14,9 @@ from sparksmith.recipe.schema import GROUPS, Recipe, group_of
 
 NOT_FLAGS = {"name", "description", "method"}
 OPTIONAL_VALUE = {"resume_from_checkpoint": "latest"}
-TRUTH = {"true", "false", "yes", "no", "1", "0", "on", "off"}
-SHORTHANDS = {"bf16": ("precision", "bf16"), "lora": ("full_finetuning", "false")}
+TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+# Other switches: the key they set, and its value where they are true and where they are false.
+SHORTHANDS = {"bf16": ("precision", "bf16", "fp32"), "lora": ("full_finetuning", "false", "true")}
 
 
 def is_switch(name: str) -> bool:
@@ -77,7 +78,7 @@ def rewrite_arguments(args: Sequence[str]) -> list[str]:
     """
     from sparksmith.recipe.shipped import recipe_names
 
-    switches = {name for name in flag_names() if is_switch(name)}
+    switches = {*(name for name in flag_names() if is_switch(name)), *SHORTHANDS}
     result: list[str] = []
     rest = list(args)
     while rest:
@@ -95,17 +96,13 @@ def rewrite_arguments(args: Sequence[str]) -> list[str]:
             if not equals:
                 rest.pop(0)
             continue
-        if name in SHORTHANDS:
-            target, short = SHORTHANDS[name]
-            result.append(f"--{target}={short}")
-            continue
         negated = name.startswith("no_") and name[3:] in switches
         if negated or name in switches:
             if negated:
-                value = "false"
+                name, value = name[3:], "false"
             elif not equals:
-                value = rest.pop(0) if rest and rest[0].lower() in TRUTH else "true"
-            result.append(f"--{name[3:] if negated else name}={value}")
+                value = rest.pop(0) if rest and rest[0].lower() in {*TRUTH, "auto"} else "true"
+            result.append(_spell_out(name, value) if name in SHORTHANDS else f"--{name}={value}")
             continue
         if name in OPTIONAL_VALUE and not equals:
             following = rest[0] if rest and not rest[0].startswith("-") else None
@@ -122,6 +119,14 @@ def rewrite_arguments(args: Sequence[str]) -> list[str]:
             continue
         result.append(word)
     return result
+
+
+def _spell_out(shorthand: str, value: str) -> str:
+    """--bf16 true as --precision=bf16. Raises `UsageProblem` for a value that is neither true nor false."""
+    target, yes, no = SHORTHANDS[shorthand]
+    if value.lower() not in TRUTH:
+        raise UsageProblem(f"--{shorthand}: {value!r} is not possible: it is true or false", f"--{shorthand}, or --{target} {no}")
+    return f"--{target}={yes if TRUTH[value.lower()] else no}"
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:

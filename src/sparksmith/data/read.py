@@ -48,7 +48,7 @@ class DataFile:
         words = {"pair": "prompts with responses", "messages": "conversations", "text": "texts"}[kind]
         line = f"{len(self.examples):,} {words} ({self.format})"
         if self.format in {"tsv", "csv"}:
-            line += f", header {self.header[0]!r}, {self.header[1]!r}" if self.header else ", no header"
+            line += f", header {', '.join(map(repr, self.header))}" if self.header else ", no header"
         return line
 
 
@@ -184,7 +184,7 @@ def _parse_jsonl(text: str, problems: list[str]) -> list[Example]:
             continue
         try:
             row = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"line {line}: not JSON: {error}")
             continue
         made = _parse_row(line, row)

@@ -21,8 +21,9 @@ def add_adapter(model: Any, plan: Plan, base: str) -> Any:
         targets = [name.strip() for name in targets.split(",") if name.strip()]
     config = LoraConfig(
         r=plan.lora_r, lora_alpha=plan.lora_alpha, lora_dropout=plan.lora_dropout, target_modules=targets,
-        task_type="CAUSAL_LM", base_model_name_or_path=base,
+        task_type="CAUSAL_LM",
     )  # fmt: skip
+    model.name_or_path = base  # PEFT copies it into the adapter's config
     torch.manual_seed(plan.seed)
     try:
         adapted = get_peft_model(model, config)
@@ -31,7 +32,6 @@ def add_adapter(model: Any, plan: Plan, base: str) -> Any:
         raise SparksmithError(
             f"LoRA cannot be put on {plan.lora_target_modules}: {error}", f"the linear layers are {', '.join(linear)}"
         ) from error
-    adapted.peft_config["default"].base_model_name_or_path = base
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

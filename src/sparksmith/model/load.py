@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,28 @@ from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 
 
+@contextlib.contextmanager
+def progress_of(source: str) -> Iterator[None]:
+    """Progress bars for what comes over the network, none for what lies on the disk, and none afterwards."""
+    from transformers.utils import logging
+
+    if Path(source).expanduser().is_dir():
+        logging.disable_progress_bar()
+    else:
+        logging.enable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.disable_progress_bar()
+
+
 def load_tokenizer(source: str) -> Any:
     """The tokenizer of a hub id or a folder, with a pad token. Raises `SparksmithError`."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        with progress_of(source):
+            tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as error:
         raise _explain(source, "tokenizer", error) from error
     if tokenizer.pad_token_id is None:
@@ -27,7 +45,8 @@ def load_model(source: str, *, dtype: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
+        with progress_of(source):
+            return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
     except Exception as error:
         raise _explain(source, "model", error) from error
 

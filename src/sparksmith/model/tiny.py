@@ -78,7 +78,9 @@ def make_model(plan: Plan, tokenizer: Any) -> Any:
     """Random weights from the plan's seed, fp32."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it is written in less time than a bar needs
     torch.manual_seed(plan.seed)
     return AutoModelForCausalLM.from_config(
         make_config(plan, tokenizer), dtype=torch.float32, attn_implementation="sdpa"

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from sparksmith.base.errors import SparksmithError, perhaps
 
-PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^ ;\\]+)(?: ; ([^\\]+?))? *\\?$", re.MULTILINE)
+PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(?: ; ([^\\\n]+?))? *\\?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,6 @@ def check_stack(stack: Stack) -> list[str]:
     ]
     blocks = re.split(r"\n(?=[A-Za-z0-9])", stack.requirements)
     problems += [f"no hash: {block.splitlines()[0]}" for block in blocks if "==" in block and "sha256:" not in block]
-    if re.search(r"^\s*(--(extra-)?index-url|-i|--find-links)\b", stack.requirements, re.MULTILINE):
+    if re.search(r"^\s*(--(extra-)?index-url|-i|--find-links|-f)\b", stack.requirements, re.MULTILINE):
         problems.append("an index line")
     return problems

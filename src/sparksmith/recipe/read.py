@@ -65,7 +65,7 @@ def parse_recipe(text: str, origin: str) -> Request:
         lines[name] = line
         try:
             values[name] = loader.construct_object(value_node, deep=True)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
             problems.append((line, f"{written}: {getattr(error, 'problem', error)}"))
     problems += [(lines[name], problem) for name, problem in find_problems(values)]
     if problems:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+# YAML reads a bare yes or no as true or false.
+YesNo = BeforeValidator(lambda value: {True: "yes", False: "no"}[value] if isinstance(value, bool) else value)
 
 GROUPS = ("data", "model", "adapter", "training", "evaluation", "record")
 
@@ -26,7 +28,7 @@ def key(default: Any, group: str, help: str, *, why: str = "") -> Any:
 class Recipe(BaseModel):
     """A supervised fine-tuning run, as its user asks for it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     name: str = key("", "record", "what the recipe is called")
     description: str = key("", "record", "one line of what it is for")
@@ -37,7 +39,7 @@ class Recipe(BaseModel):
     )
     eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score")
     data_format: Literal["auto", "tsv", "csv", "jsonl"] = key("auto", "data", "how to read the files", why="by the name's ending")
-    header: Literal["auto", "yes", "no"] = key("auto", "data", "whether TSV and CSV start with a line of column names")
+    header: Annotated[Literal["auto", "yes", "no"], YesNo] = key("auto", "data", "whether TSV and CSV start with a line of column names")
     system_prompt: str | None = key(None, "data", "a system message put before every example")
     system_prompt_file: str | None = key(None, "data", "the same, read from a text file")
     separator: str = key(

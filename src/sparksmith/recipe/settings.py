@@ -50,28 +50,31 @@ def resolve(request: Request, flags: Mapping[str, Any]) -> Settings:
         # the recipe's held-out part belongs to the recipe's data
         del merged["eval_file"]
         origins["eval_file"] = Origin(source="derived", why="the recipe's eval_file belongs to the recipe's data_file")
-    _resolve_batch(flags, merged, origins)
+    _resolve_batch(request.values, flags, merged, origins)
     _resolve_adapter(merged, origins)
     _resolve_prompt(merged, origins)
     _resolve_learning_rate(merged, origins)
     return Settings(values=Recipe.model_validate(merged), origins=origins)
 
 
-def _resolve_batch(flags: Mapping[str, Any], merged: dict[str, Any], origins: dict[str, Origin]) -> None:
+def _resolve_batch(
+    recipe: Mapping[str, Any], flags: Mapping[str, Any], merged: dict[str, Any], origins: dict[str, Origin]
+) -> None:
     """Make batch_size = micro_batch_size x gradient_accumulation_steps hold, or leave what nobody said `auto`.
 
     Flags are one statement and the recipe another: a flag that names the batch or the micro-batch drops what the recipe
-    says of all three; a flag for the accumulation alone divides the recipe's batch.
+    says of all three; a flag for the accumulation alone, or one that says `auto`, divides the recipe's batch anew.
     """
-    if "batch_size" in flags or "micro_batch_size" in flags:
-        dropped = [name for name in BATCH_KEYS if name in merged and name not in flags]
-    elif "gradient_accumulation_steps" in flags and "micro_batch_size" in merged:
-        dropped = ["micro_batch_size"]
-    else:
-        dropped = []
-    for name in dropped:
-        del merged[name]
-        origins[name] = Origin(source="derived", why="a flag names the batch, so what the recipe says of it is dropped")
+    if any(name in flags for name in BATCH_KEYS):
+        named = any(flags.get(name, "auto") != "auto" for name in ("batch_size", "micro_batch_size"))
+        batch = None if named else _batch_of(recipe)
+        for name in BATCH_KEYS:
+            if name in merged and name not in flags:
+                del merged[name]
+                origins[name] = Origin(source="derived", why="a flag names the batch, so what the recipe says of it is dropped")
+        if batch is not None:
+            merged["batch_size"] = batch
+            origins["batch_size"] = Origin(source="recipe", why="the recipe's batch, divided as the flags say")
     values = Recipe.model_validate({name: merged[name] for name in BATCH_KEYS if name in merged})
     micro, accumulation = values.micro_batch_size, values.gradient_accumulation_steps
     if micro != "auto" and "batch_size" not in merged:
@@ -80,6 +83,17 @@ def _resolve_batch(flags: Mapping[str, Any], merged: dict[str, Any], origins: di
         origins["batch_size"] = Origin(source="derived", why="micro_batch_size x gradient_accumulation_steps")
     elif micro != "auto" or accumulation != "auto":
         _divide_batch(values.batch_size, micro, accumulation, merged, origins)
+
+
+def _batch_of(recipe: Mapping[str, Any]) -> int | None:
+    """The effective batch that a recipe names, itself or as a product; None where it names none."""
+    values = Recipe.model_validate({name: recipe[name] for name in BATCH_KEYS if name in recipe})
+    if "batch_size" in recipe:
+        return values.batch_size
+    if values.micro_batch_size == "auto":
+        return None
+    accumulation = values.gradient_accumulation_steps
+    return values.micro_batch_size * (1 if accumulation == "auto" else accumulation)
 
 
 def _divide_batch(

@@ -37,7 +37,7 @@ def score_table(columns: Sequence[tuple[str, Scores]]) -> Table:
         rates: list[Rate | None] = [getattr(scores, name) for _, scores in columns]
         if any(rate is not None for rate in rates) or name in {"per", "wer", "stress_error"} and columns[0][1].per:
             last = rates[-1]
-            counts = f"{last.errors:,} of {last.total:,} {meaning}" if last else "the data marks no stress"
+            counts = f"{last.errors:,} of {last.total:,} {meaning}" if last else "the data marks no stress" if columns[-1][1].wer_with_stress is None else "no marked word to compare"
             table.add_row(label, *(format_percent(rate.rate) if rate else "–" for rate in rates), counts)
     return table
 

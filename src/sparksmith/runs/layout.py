@@ -79,12 +79,23 @@ def choose_folder(pattern: str, *, resume: bool) -> RunFolder:
     """The folder that `output_dir` names: `{n}` becomes the first free number, or the last used one for a resume."""
     if "{n}" not in pattern:
         return RunFolder(Path(pattern).expanduser().absolute())
+    if resume and (used := _used_folders(pattern)):
+        return used[-1]
     number = 1
     while RunFolder(_numbered(pattern, number)).is_run():
         number += 1
-    if resume and number > 1:
-        number -= 1
     return RunFolder(_numbered(pattern, number))
+
+
+def _used_folders(pattern: str) -> list[RunFolder]:
+    """The runs that a pattern with `{n}` names, the one that was written to last at the end."""
+    path = Path(pattern).expanduser().absolute()
+    above = next(folder for folder in reversed([path, *path.parents]) if "{n}" in folder.name)
+    shape = re.compile(re.escape(above.name).replace(re.escape("{n}"), r"(\d+)"))
+    names = [entry.name for entry in above.parent.iterdir()] if above.parent.is_dir() else []
+    numbers = sorted({int(match[1]) for name in names if (match := shape.fullmatch(name))})
+    runs = [folder for number in numbers if (folder := RunFolder(_numbered(pattern, number))).is_run()]
+    return sorted(runs, key=lambda run: max((run.path / name).stat().st_mtime_ns for name in MARKERS if (run.path / name).is_file()))
 
 
 def _numbered(pattern: str, number: int) -> Path:

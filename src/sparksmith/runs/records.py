@@ -35,13 +35,13 @@ class Recorder:
         self.folder = folder
         self.sinks: list[Sink] = []
         self._clock = clock
-        self._events = folder.events.open("a", encoding="utf-8")
-        self._metrics = folder.metrics.open("a", encoding="utf-8")
+        self._events = _open_to_append(folder.events)
+        self._metrics = _open_to_append(folder.metrics)
 
     def event(self, kind: str, **facts: Any) -> None:
         """Something happened. `kind` is one of the schema's."""
-        line = {"version": RECORD_VERSION, "time": self._clock(), "kind": kind, **facts}
-        _write_line(self._events, redact(line))
+        line = redact({"version": RECORD_VERSION, "time": self._clock(), "kind": kind, **facts})
+        _write_line(self._events, line)
         for sink in self.sinks:
             sink(line)
 
@@ -55,6 +55,13 @@ class Recorder:
     def close(self) -> None:
         self._events.close()
         self._metrics.close()
+
+
+def _open_to_append(path: Path) -> IO[str]:
+    """Open for whole lines: one that was cut off, when the process before died, goes first, or it would stand in the middle."""
+    if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+    return path.open("a", encoding="utf-8")
 
 
 def _write_line(file: IO[str], value: dict[str, Any]) -> None:

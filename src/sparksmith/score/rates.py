@@ -36,7 +36,7 @@ class Rate:
 @dataclass(frozen=True)
 class Scores:
     """All rates over one dataset. The phone rates are None where the task is not grapheme-to-phoneme, and those of
-    stress where the reference marks none."""
+    stress where the reference marks none; the stress error also where no marked word has a counterpart."""
 
     cer: Rate
     exact_match: Rate
@@ -64,11 +64,13 @@ def score(references: Sequence[str], predictions: Sequence[str], separated: Sepa
     if separated is None:
         return Scores(cer, exact)
     per = wer = with_stress = stress = Rate(0, 0)
+    marked = False
     for reference, prediction in pairs:
-        row = _score_row(split_words(reference, separated), split_words(prediction, separated))
+        words = split_words(reference, separated)
+        marked = marked or any(word.stressed_vowel is not None for word in words)
+        row = _score_row(words, split_words(prediction, separated))
         per, wer, with_stress, stress = per + row[0], wer + row[1], with_stress + row[2], stress + row[3]
-    marked = stress.total > 0
-    return Scores(cer, exact, per, wer, with_stress if marked else None, stress if marked else None)
+    return Scores(cer, exact, per, wer, with_stress if marked else None, stress if stress.total else None)
 
 
 def align_words(reference: Sequence[Word], prediction: Sequence[Word]) -> list[tuple[Word | None, Word | None]]:

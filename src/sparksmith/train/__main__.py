@@ -87,7 +87,6 @@ def _be_quiet() -> None:
     """Libraries' own chatter stays out of the progress line; their errors still raise."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     for name in ("torch.utils._pytree", "bitsandbytes"):  # what they say while they are imported concerns no run
         logging.getLogger(name).setLevel(logging.ERROR)
