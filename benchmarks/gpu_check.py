@@ -29,7 +29,7 @@ CASES = (
     ("full bf16", "tiny", ["--precision", "bf16"], 3e-2),
     ("LoRA fp32", "gemma", ["--precision", "fp32", "--optim", "adamw_torch"], 2e-3),
     ("LoRA bf16", "gemma", ["--precision", "bf16", "--optim", "adamw_torch"], 3e-2),
-    ("LoRA bf16, recomputed", "gemma", ["--precision", "bf16", "--optim", "adamw_torch", "--gradient_checkpointing"], 3e-2),
+    ("LoRA bf16, recomputed", "gemma", ["--precision=bf16", "--optim=adamw_torch", "--gradient_checkpointing"], 3e-2),
     ("LoRA bf16, 8-bit AdamW", "gemma", ["--precision", "bf16", "--optim", "adamw_8bit"], 3e-2),
     ("full fp32, 8-bit AdamW", "gemma", ["--precision", "fp32", "--optim", "adamw_8bit", "--full_finetuning"], 3e-2),
 )  # fmt: skip

@@ -81,7 +81,9 @@ def main() -> None:
     copy_project(data)
     size = sum(file.stat().st_size for file in KIT.rglob("*") if file.is_file()) / 2**20
     if size > LIMIT_MIB:
-        raise SystemExit(f"error: {os.path.relpath(KIT)} has {size:.1f} MiB, over {LIMIT_MIB}: is {data} the right folder?")
+        raise SystemExit(
+            f"error: {os.path.relpath(KIT)} has {size:.1f} MiB, over {LIMIT_MIB}: is {data} the right folder?"
+        )
     print(f"{os.path.relpath(KIT)}: {size:.1f} MiB; on the CUDA machine: make gpu-check, or bash gpu-kit/check")
 
 

@@ -1,4 +1,5 @@
-"""Resolve the requirement files: `make lock`. Universal (aarch64 and x86-64, Python 3.11 to 3.13), hashed, no index lines.
+"""Resolve the requirement files: `make lock`. Universal (aarch64 and x86-64, Python 3.11 to 3.13), hashed, without
+index lines.
 
 usage: lock.py UV
 """
@@ -22,7 +23,9 @@ COMMON = (
 def compile_file(uv: str, arguments: list[str], target: Path, *, upgrade: bool) -> None:
     """uv pip compile; versions in the file are kept unless `upgrade`."""
     more = ["--upgrade"] if upgrade else []
-    subprocess.run([uv, "pip", "compile", *COMMON, *more, *arguments, "--output-file", str(target)], check=True, cwd=ROOT)
+    subprocess.run(
+        [uv, "pip", "compile", *COMMON, *more, *arguments, "--output-file", str(target)], check=True, cwd=ROOT
+    )
     text = target.read_text()
     if found := re.search(r"^--(extra-)?(index-url|find-links).*$", text, re.MULTILINE):
         raise SystemExit(f"{target} names an index: {found[0]}")
@@ -36,7 +39,9 @@ def main() -> None:
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
     train = STACKS / "train.txt"
     compile_file(uv, ["pyproject.toml", "--extra", "train", "--constraint", str(constraints)], train, upgrade=upgrade)
-    compile_file(uv, ["requirements-dev.in", "--constraint", str(train)], ROOT / "requirements-dev.txt", upgrade=upgrade)
+    compile_file(
+        uv, ["requirements-dev.in", "--constraint", str(train)], ROOT / "requirements-dev.txt", upgrade=upgrade
+    )
     for file in (train, ROOT / "requirements-dev.txt"):
         print(f"{file.relative_to(ROOT)}: {file.read_text().count('==')} packages")
 

@@ -1,8 +1,8 @@
 """What every test stands on: no real effects, no network, and a home of its own.
 
-A unit test may start no process, send no signal to one and open no connection; `@pytest.mark.effects` lifts that for the
-few tests that are about processes. Only attributes are replaced, and only while a test runs, so that pytest's own workers
-are not touched.
+A unit test may start no process, send no signal to one and open no connection; `@pytest.mark.effects` lifts that for
+the few tests that are about processes. Only attributes are replaced, and only while a test runs, so that pytest's own
+workers are not touched.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def forbid(name: str) -> Callable[..., Any]:
 
     def forbidden(*arguments: Any, **options: Any) -> Any:
         shown = ", ".join(map(repr, arguments))[:120]
-        pytest.fail(f"a unit test called {name}({shown}): hand in a fake, or mark the test with `effects`", pytrace=True)
+        pytest.fail(
+            f"a unit test called {name}({shown}): hand in a fake, or mark the test with `effects`", pytrace=True
+        )
 
     return forbidden
 
@@ -54,7 +56,12 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     """Nothing of the user's is read or written, and no library asks a hub."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
-    for name, folder in (("STATE", ".local/state"), ("DATA", ".local/share"), ("CONFIG", ".config"), ("CACHE", ".cache")):
+    for name, folder in (
+        ("STATE", ".local/state"),
+        ("DATA", ".local/share"),
+        ("CONFIG", ".config"),
+        ("CACHE", ".cache"),
+    ):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / folder))
     monkeypatch.setenv("HF_HOME", str(home / ".cache/huggingface"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -30,7 +30,7 @@ def write_pairs(folder: Path, count: int = len(PAIRS)) -> Path:
 
 
 def make_plan(folder: Path, *, machine: Machine = CPU_MACHINE, **flags: Any) -> Plan:
-    """The plan of `train --flag value ...` with the run in `folder`/run; `tiny` on the pairs unless a flag says more."""
+    """The plan of `train --flag value ...` with the run in `folder`/run; `tiny` on the pairs if not said."""
     if "data_file" not in flags:
         flags["data_file"] = str(write_pairs(folder))
     flags = {"model": "tiny", "output_dir": str(folder / "run"), "max_length": 128, **flags}

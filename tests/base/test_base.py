@@ -20,20 +20,38 @@ from sparksmith.base.units import format_bytes, format_count, format_percent, fo
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (512, "512 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1024**2, "1.0 MiB"), (3.2 * 1024**3, "3.2 GiB")],
+    [
+        (0, "0 B"),
+        (512, "512 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2, "1.0 MiB"),
+        (3.2 * 1024**3, "3.2 GiB"),
+    ],
 )
 def test_bytes(count, text):
     assert format_bytes(count) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0"), (870, "870"), (12_100, "12.1k"), (1_400_000, "1.4M"), (2e9, "2G")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (870, "870"), (12_100, "12.1k"), (1_400_000, "1.4M"), (2e9, "2G")]
+)
 def test_counts(count, text):
     assert format_count(count) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (8.4, "8 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3599, "59 min 59 s"), (7500, "2 h 05 min"), (90_000, "25 h 00 min")],
+    [
+        (0, "0 s"),
+        (8.4, "8 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3599, "59 min 59 s"),
+        (7500, "2 h 05 min"),
+        (90_000, "25 h 00 min"),
+    ],
 )
 def test_seconds(seconds, text):
     assert format_seconds(seconds) == text
@@ -78,7 +96,7 @@ class TestFiles:
         with pytest.raises(OSError, match="No space left"):
             write_atomic(path, "new")
         assert path.read_text() == "old"
-        assert os.listdir(tmp_path) == [path.name]  # nothing is left beside it
+        assert list(tmp_path.iterdir()) == [path]  # nothing is left beside it
 
     def test_bytes_text_and_permissions(self, tmp_path):
         before = os.umask(0o027)
@@ -136,7 +154,9 @@ class TestCommand:
 
     @pytest.mark.effects
     def test_a_command_that_answers(self):
-        script = "import sys; print('out'); sys.stdout.buffer.write(b'\\xff'); print('talk', file=sys.stderr); sys.exit(3)"
+        script = (
+            "import sys; print('out'); sys.stdout.buffer.write(b'\\xff'); print('talk', file=sys.stderr); sys.exit(3)"
+        )
         answer = command.ask([sys.executable, "-c", script], timeout_seconds=30)
         assert (answer.code, sorted(answer.stdout), answer.stderr) == (3, sorted("out\n\ufffd"), "talk\n")
         assert not answer.ok

@@ -21,7 +21,9 @@ WANDB_NEW = "wandb_v1_" + "aB3_" * 8
 
 
 @pytest.mark.parametrize("secret", [HF, GITHUB, GITHUB_FINE, OPENAI, WANDB, WANDB_NEW])
-@pytest.mark.parametrize("around", ["{}", "a {} b", '"{}"', "login({})", "x={}", "Bearer {}", "line\n{}\nline", "({})."])
+@pytest.mark.parametrize(
+    "around", ["{}", "a {} b", '"{}"', "login({})", "x={}", "Bearer {}", "line\n{}\nline", "({})."]
+)
 def test_tokens_of_known_shape(secret, around):
     found = redact_text(around.format(secret))
     assert secret not in found
@@ -143,6 +145,11 @@ def test_a_token_never_passes(before, secret, after):
     assert secret not in json.dumps(redact({"a": [{"b": text}]}))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text("xyz ", max_size=5), lambda inner: st.lists(inner) | st.dictionaries(st.text("xyz", max_size=3), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("xyz ", max_size=5),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("xyz", max_size=3), inner),
+    )
+)
 def test_what_holds_no_secret_is_left_as_it_is(value):
     assert redact(value) == value

@@ -42,14 +42,14 @@ BAD = [
     ({}, "train --batch_size", 2, "requires an argument", "sparksmith train --help"),
     ({}, "train --batch_size eight", 2, "--batch_size: 'eight' is not possible: it is a whole number", "train --help"),
     ({}, "train --batch_size 8 --micro_batch_size 3", 2, "is not a multiple of micro_batch_size 3", "--batch_size 9"),
-    ({}, "train --batch_size 8 --micro_batch_size 2 --gradient_accumulation_steps 2", 2, "batch_size 8 is not", "--batch_size 4"),
+    ({}, "train --batch_size 8 --micro_batch_size 2 --gradient_accumulation_steps 2", 2, "8 is not", "--batch_size 4"),
     ({}, "train --report_to mlflow", 2, "it is one of 'none', 'tensorboard', 'wandb'", "train --help"),
     ({}, "train --num_train_epochs inf", 2, "finite number", "train --help"),
     ({}, "train --load_in_4bit", 2, "--load_in_4bit is not possible: QLoRA is not built yet", "train --help"),
     ({}, "train --fp16 True", 2, "--fp16 is not possible", "train --help"),
-    ({}, "train --resume_from_checkpoint r.yaml", 2, "r.yaml is a recipe, not a checkpoint", "train r.yaml --resume_from_checkpoint"),
+    ({}, "train --resume_from_checkpoint r.yaml", 2, "is a recipe, not a checkpoint", "train r.yaml --resume_from"),
     ({}, "train --json", 2, "--json goes with --dry-run", "--dry-run --json"),
-    ({}, "train --system_prompt_file absent.txt --data_file a.tsv", 1, "the system prompt absent.txt cannot be read", None),
+    ({}, "train --system_prompt_file absent.txt --data_file a.tsv", 1, "prompt absent.txt cannot be read", None),
     ({}, "recipe", 2, None, None),
     ({}, "recipe shwo sft", 2, "No such command 'shwo'", "sparksmith recipe --help"),
     ({}, "recipe show stf", 1, "there is no recipe stf (perhaps you meant sft)", "g2p-hebrew"),
@@ -60,7 +60,7 @@ BAD = [
     ({"a.tsv": b"a\tb\n"}, "eval outputs a.tsv", 1, "outputs does not exist", "RUN is the folder that train printed"),
     ({"a.tsv": b"a\tb\n"}, "eval a.tsv a.tsv", 1, "a.tsv is a file; a run's or a model's folder is wanted", "ls"),
     ({"a.tsv": b"a\tb\n", "run/x": b""}, "eval run a.tsv", 1, "run is neither a run nor a model", "ls run"),
-    ({"a.tsv": b"a\tb\n", "run/plan.json": b"{}"}, "eval run a.tsv", 1, "the run run has no checkpoint yet", "first save"),
+    ({"a.tsv": b"a\tb\n", "run/plan.json": b"{}"}, "eval run a.tsv", 1, "run has no checkpoint yet", "first save"),
     ({"a.jsonl": b'{"text": "a"}\n'}, "eval outputs a.jsonl", 1, "no prompts with responses", "TSV of two columns"),
     ({"a.tsv": b"a\tb\n"}, "eval outputs a.tsv --batch_size 0", 2, "0 is not in the range", "sparksmith eval --help"),
     ({}, "predict", 2, "Missing argument 'RUN'", "sparksmith predict --help"),
@@ -175,5 +175,7 @@ def test_every_command_in_a_hint_exists():
 
 def test_the_search_for_commands_finds_one_that_does_not_exist(tmp_path):
     file = tmp_path / "a.py"
-    file.write_text('"""sparksmith docs"""\nx = f"hint {1}: sparksmith clean {2}"\ny = "python -m sparksmith.train a"\n')
+    file.write_text(
+        '"""sparksmith docs"""\nx = f"hint {1}: sparksmith clean {2}"\ny = "python -m sparksmith.train a"\n'
+    )
     assert [COMMAND.findall(text) for _, text in strings_of(file)] == [[("clean", "")], []]

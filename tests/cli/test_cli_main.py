@@ -8,8 +8,8 @@ import sys
 import click
 import pytest
 import yaml
-from asked import GB10, machine
 
+from asked import GB10, machine
 from sparksmith import __version__
 from sparksmith.cli.main import VERBS, cli, main
 from sparksmith.cli.options import flag_names
@@ -97,7 +97,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(type_in, tmp_path):
     code, out, err = type_in("train", "--data_file", "data.tsv", "--dry-run", "--seed", "9")
     assert code == 0
     assert "nothing was started or written" in err
-    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and line.split()[0] in flag_names()}
+    rows = {
+        line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and line.split()[0] in flag_names()
+    }
     assert set(rows) == set(flag_names())
     assert rows["seed"].split() == ["seed", "9", "flag"]
     assert "NVIDIA GB10" in rows["device"]
@@ -130,7 +132,9 @@ def started(monkeypatch):
 
 def test_a_run_is_written_and_then_started(type_in, started, tmp_path):
     recipe = tmp_path / "my recipe.yaml"
-    recipe.write_text("name: mine\ndata_file: data.tsv\nsystem_prompt: HF_TOKEN=hush\noutput_dir: run-{n}\n", encoding="utf-8")
+    recipe.write_text(
+        "name: mine\ndata_file: data.tsv\nsystem_prompt: HF_TOKEN=hush\noutput_dir: run-{n}\n", encoding="utf-8"
+    )
     assert type_in("train", "my recipe.yaml", "--max_steps", "5")[0] == 0
     run = tmp_path / "run-1"
     assert started == [run]

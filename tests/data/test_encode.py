@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from small_models import GEMMA_TEMPLATE, MARKED_TEMPLATE, byte_tokenizer
 
+from small_models import GEMMA_TEMPLATE, MARKED_TEMPLATE, byte_tokenizer
 from sparksmith.base.errors import SparksmithError
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Example, Message, pair
 
 CONVERSATION = Example(
     7, "messages",
-    (Message("user", "שלום"), Message("assistant", "ʃalˈom"), Message("user", "more, please"), Message("assistant", "a b\nc")),
+    (
+        Message("user", "שלום"), Message("assistant", "ʃalˈom"),
+        Message("user", "more, please"), Message("assistant", "a b\nc"),
+    ),
 )  # fmt: skip
 
 
@@ -26,7 +29,9 @@ def marked(template: str | None = MARKED_TEMPLATE):
 def counted_text(encoder: Encoder, example: Example) -> str:
     """The counted tokens as text."""
     encoded = next(iter(encoder.encode([example])))
-    return encoder.tokenizer.decode([token for token, count in zip(encoded.input_ids, encoded.counted, strict=True) if count])
+    return encoder.tokenizer.decode(
+        [token for token, count in zip(encoded.input_ids, encoded.counted, strict=True) if count]
+    )
 
 
 def whole_text(encoder: Encoder, example: Example) -> str:
@@ -99,7 +104,12 @@ def test_earlier_answers_that_the_template_rewrites_are_not_counted_and_told():
         "{{ m['content'].split('</think>')[-1] if not loop.last else m['content'] }}{{ '<|im_end|>\n' }}{%- endfor -%}"
         "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
     )
-    turns = (Message("user", "q"), Message("assistant", "hm</think>a"), Message("user", "q"), Message("assistant", "x</think>b"))
+    turns = (
+        Message("user", "q"),
+        Message("assistant", "hm</think>a"),
+        Message("user", "q"),
+        Message("assistant", "x</think>b"),
+    )
     encoder = Encoder(marked(rewriting), system_prompt=None, separator="\n")
     assert counted_text(encoder, Example(1, "messages", turns)) == "x</think>b<|im_end|>"
     assert encoder.turns_not_found == 1

@@ -97,7 +97,9 @@ def test_gpus(text, gpus):
     assert parse_gpus(text) == gpus
 
 
-@pytest.mark.parametrize(("capability", "able"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((9, 0), True), ((12, 1), True)])
+@pytest.mark.parametrize(
+    ("capability", "able"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((9, 0), True), ((12, 1), True)]
+)
 def test_bfloat16_came_with_8_0(capability, able):
     assert Gpu("x", capability, "1", None).has_bf16 is able
 
@@ -114,7 +116,9 @@ def test_gpus_are_asked_of_nvidia_smi_by_one_command():
     assert QUERY[0] == "nvidia-smi"
 
 
-@pytest.mark.parametrize("answer", [Answer(None, "", "nvidia-smi: not found"), Answer(9, "NVIDIA GB10, 12.1, 1, 5", "failed")])
+@pytest.mark.parametrize(
+    "answer", [Answer(None, "", "nvidia-smi: not found"), Answer(9, "NVIDIA GB10, 12.1, 1, 5", "failed")]
+)
 def test_no_gpu_where_the_driver_does_not_answer(answer):
     assert read_gpus(lambda *_, **__: answer) == []
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plans import PAIRS, make_plan
 
+from plans import PAIRS, make_plan
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Message
 from sparksmith.model import make

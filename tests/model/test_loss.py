@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plans import PAIRS, make_plan
 
+from plans import PAIRS, make_plan
 from sparksmith.data.collate import IGNORED, Collator, labels_of
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import pair
@@ -75,7 +75,9 @@ def test_equals_transformers_own(small):
     """fp32, the same batch: the model's own loss over the same labels."""
     model, rows, pad = small
     batch = Collator(pad)(rows)
-    own = model(input_ids=batch["input_ids"], labels=batch["labels"], attention_mask=batch["input_ids"].ne(pad).long()).loss
+    own = model(
+        input_ids=batch["input_ids"], labels=batch["labels"], attention_mask=batch["input_ids"].ne(pad).long()
+    ).loss
     torch.testing.assert_close(response_loss(model, batch)[0], own, rtol=1e-6, atol=1e-6)
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 import torch
+
 from plans import PAIRS, make_plan
 from small_models import save_small_gemma
-
 from sparksmith.base.errors import SparksmithError
 from sparksmith.data.collate import Collator, labels_of
 from sparksmith.data.encode import Encoder
@@ -33,7 +33,7 @@ def batch_of(tokenizer):
 
 
 def test_lora_on_tiny_saves_its_base_once_and_the_adapter_names_it(tmp_path):
-    model, tokenizer = build(make_plan(tmp_path, lora_r=4), tmp_path)
+    model, _ = build(make_plan(tmp_path, lora_r=4), tmp_path)
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert trained and all("lora_" in name for name in trained)
     assert (tmp_path / "base/config.json").is_file() and (tmp_path / "base/tokenizer.json").is_file()

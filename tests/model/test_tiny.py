@@ -6,8 +6,8 @@ import unicodedata
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import PAIRS, make_plan
 
+from plans import PAIRS, make_plan
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import pair
 from sparksmith.model import make, tiny

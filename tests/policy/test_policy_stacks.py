@@ -66,7 +66,10 @@ def test_a_stack_that_is_whole():
         ({"packages": {"torch": "2.12.0"}}, "torch is 2.12.0 in good.toml and 2.13.0 in the file"),
         ({"packages": {"triton": "3.7.1"}}, "triton is 3.7.1 in good.toml and absent in the file"),
         (
-            {"packages": {"torch": "2.13.0"}, "requirements": GOOD.requirements + f"torch==2.12.0 ; x \\\n    --hash=sha256:{B}\n"},
+            {
+                "packages": {"torch": "2.13.0"},
+                "requirements": GOOD.requirements + f"torch==2.12.0 ; x \\\n    --hash=sha256:{B}\n",
+            },
             "torch is 2.13.0 in good.toml and 2.12.0, 2.13.0 in the file",
         ),
         ({"requirements": GOOD.requirements + "numpy==2.0\n    # via torch\n"}, "no hash: numpy==2.0"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from asked import MACHINES, facts, flags_of, parameters_of, settings_of
 
+from asked import MACHINES, facts, flags_of, parameters_of, settings_of
 from sparksmith.base.errors import ExitCode, UsageProblem
 from sparksmith.cli.options import NOT_FLAGS, flag_names, is_switch, spellings
 from sparksmith.recipe.aliases import ALIASES, REFUSED, canonical
@@ -221,7 +221,9 @@ SWITCH_FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "key", "expected"), SWITCH_FORMS, ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+@pytest.mark.parametrize(
+    ("words", "key", "expected"), SWITCH_FORMS, ids=lambda value: " ".join(value) if isinstance(value, list) else None
+)
 def test_switch_forms(words, key, expected):
     assert getattr(settings_of(*words).values, key) == expected
     # a switch never takes the recipe that follows it

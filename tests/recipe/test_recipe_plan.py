@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from asked import MACHINES, facts, settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asked import MACHINES, facts, settings_of
 from sparksmith.base.errors import SparksmithError, UsageProblem
 from sparksmith.recipe.plan import UNTRAINED_ROWS, Plan, plan
 from sparksmith.recipe.schema import GROUPS, Recipe
@@ -54,7 +54,12 @@ def test_what_the_machine_decides(on, model, expected):
         (["--precision", "bf16"], "t4", "GPU has no bfloat16", "--precision fp32"),
         (["--optim", "adamw_8bit"], "cpu", "needs a GPU", "--optim adamw_torch"),
         (["--optim", "adamw_8bit", "--device", "cpu"], "h200", "needs a GPU", "--optim adamw_torch"),
-        (["--model", "tiny", "--system_prompt", "Spell."], "cpu", "no use with --model tiny", "leave the system prompt out"),
+        (
+            ["--model", "tiny", "--system_prompt", "Spell."],
+            "cpu",
+            "no use with --model tiny",
+            "leave the system prompt out",
+        ),
     ],
 )
 def test_what_is_impossible_on_this_machine(words, on, message, hint):
@@ -64,9 +69,16 @@ def test_what_is_impossible_on_this_machine(words, on, message, hint):
 
 
 def test_what_was_asked_for_stands():
-    words = "--device cuda --precision fp32 --optim adamw_torch --no_gradient_checkpointing --max_steps 5 --eval_steps 3"
+    words = (
+        "--device cuda --precision fp32 --optim adamw_torch --no_gradient_checkpointing --max_steps 5 --eval_steps 3"
+    )
     made = plan_of(*words.split(), "--max_new_tokens", "7", "--evaluate_untrained", on="gb10", held_out=facts(5))
-    assert (made.device, made.precision, made.optim, made.gradient_checkpointing) == ("cuda", "fp32", "adamw_torch", False)
+    assert (made.device, made.precision, made.optim, made.gradient_checkpointing) == (
+        "cuda",
+        "fp32",
+        "adamw_torch",
+        False,
+    )
     assert (made.max_steps, made.eval_steps, made.max_new_tokens, made.evaluate_untrained) == (5, 3, 7, True)
     assert why(made, "device") == "asked for"
 
@@ -112,7 +124,12 @@ def test_what_the_held_out_part_decides(held_out, untrained, eval_steps):
 def test_the_longest_answer(model, longest, max_length, tokens):
     made = plan_of(model=model, max_length=max_length, train=facts(longest=longest))
     assert made.max_new_tokens == tokens
-    assert plan_of(model=model, max_length=max_length, train=facts(longest=0), held_out=facts(longest=longest)).max_new_tokens == tokens
+    assert (
+        plan_of(
+            model=model, max_length=max_length, train=facts(longest=0), held_out=facts(longest=longest)
+        ).max_new_tokens
+        == tokens
+    )
 
 
 def test_the_recipes_prompt_is_left_out_for_tiny():
@@ -153,7 +170,13 @@ ASKED = st.fixed_dictionaries(
 )
 
 
-@given(ASKED, st.sampled_from(sorted(MACHINES)), st.integers(1, 10**6), st.none() | st.integers(1, 10**5), st.integers(1, 5000))
+@given(
+    ASKED,
+    st.sampled_from(sorted(MACHINES)),
+    st.integers(1, 10**6),
+    st.none() | st.integers(1, 10**5),
+    st.integers(1, 5000),
+)
 def test_nothing_is_left_open(recipe, on, rows, eval_rows, longest):
     try:
         settings = settings_of(**recipe)
@@ -182,7 +205,14 @@ def test_nothing_is_left_open(recipe, on, rows, eval_rows, longest):
             assert name in names
     # what was asked for is kept
     for name, value in recipe.items():
-        if value != "auto" and name in {"batch_size", "max_steps", "device", "precision", "optim", "gradient_checkpointing"}:
+        if value != "auto" and name in {
+            "batch_size",
+            "max_steps",
+            "device",
+            "precision",
+            "optim",
+            "gradient_checkpointing",
+        }:
             assert getattr(made, name) == value
     assert Plan.model_validate_json(made.model_dump_json()) == made
 

@@ -149,7 +149,13 @@ def test_the_json_schema_tells_every_key_and_refuses_what_the_model_refuses():
             parse_recipe(yaml.safe_dump(wrong), "wrong.yaml")
 
 
-@given(st.dictionaries(st.sampled_from(sorted(Recipe.model_fields)), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), max_size=5))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(Recipe.model_fields)),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        max_size=5,
+    )
+)
 def test_any_mapping_is_read_or_refused_with_a_line_for_each_mistake(values):
     text = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from asked import settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asked import settings_of
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
 from sparksmith.recipe.read import Request
 from sparksmith.recipe.schema import GROUPS, Recipe, group_of
@@ -15,7 +15,9 @@ from sparksmith.recipe.settings import BATCH_KEYS, Settings, resolve
 
 def trio(batch=None, micro=None, accumulation=None) -> dict[str, object]:
     """The three keys of a batch; None for one that nobody said."""
-    return {name: value for name, value in zip(BATCH_KEYS, (batch, micro, accumulation), strict=True) if value is not None}
+    return {
+        name: value for name, value in zip(BATCH_KEYS, (batch, micro, accumulation), strict=True) if value is not None
+    }
 
 
 def resolve_trio(recipe: dict[str, object], flags: dict[str, object]) -> tuple[object, object, object]:
@@ -157,7 +159,12 @@ def test_adapter_or_every_weight(words, recipe, full):
 
 @pytest.mark.parametrize(
     ("words", "rate"),
-    [([], 5e-5), (["--full_finetuning"], 2e-5), (["--model", "tiny"], 2e-3), (["--model=tiny", "--learning_rate=1"], 1.0)],
+    [
+        ([], 5e-5),
+        (["--full_finetuning"], 2e-5),
+        (["--model", "tiny"], 2e-3),
+        (["--model=tiny", "--learning_rate=1"], 1.0),
+    ],
 )
 def test_the_learning_rate_follows_what_is_trained(words, rate):
     assert settings_of(*words).values.learning_rate == rate
@@ -176,7 +183,10 @@ def test_a_prompt_and_its_file(tmp_path):
     file = tmp_path / "prompt.txt"
     file.write_text(" From the file. \n", encoding="utf-8")
     assert settings_of(system_prompt_file=str(file)).values.system_prompt == "From the file."
-    assert settings_of("--system_prompt_file", str(file), system_prompt="recipe's").values.system_prompt == "From the file."
+    assert (
+        settings_of("--system_prompt_file", str(file), system_prompt="recipe's").values.system_prompt
+        == "From the file."
+    )
     assert settings_of("--system_prompt", "flag's", system_prompt_file=str(file)).values.system_prompt == "flag's"
     with pytest.raises(UsageProblem, match="twice"):
         settings_of("--system_prompt", "one", "--system_prompt_file", str(file))
@@ -198,7 +208,10 @@ def test_a_prompt_and_its_file(tmp_path):
         (["--dropout", "1"], "--dropout: '1' is not possible: it should be less than 1"),
         (["--tiny_hidden_size", "100"], "--tiny_hidden_size: '100' is not possible: it should be a multiple of 16"),
         (["--seed", "-1"], "--seed: '-1' is not possible"),
-        (["--report_to", "mlflow"], "--report_to: 'mlflow' is not possible: it is one of 'none', 'tensorboard', 'wandb'"),
+        (
+            ["--report_to", "mlflow"],
+            "--report_to: 'mlflow' is not possible: it is one of 'none', 'tensorboard', 'wandb'",
+        ),
         (["--full_finetuning=perhaps"], "--full_finetuning: 'perhaps' is not possible: it is true or false, or 'auto'"),
         (["--group_by_length", "auto"], "--group_by_length: 'auto' is not possible: it is true or false"),
     ],
@@ -213,4 +226,8 @@ def test_values_that_are_not_possible(words, message):
 def test_all_bad_flags_are_told_together():
     with pytest.raises(UsageProblem) as caught:
         settings_of("--batch_size", "x", "--seed", "y", "--dropout", "2")
-    assert [line.split(":")[0].strip() for line in caught.value.message.splitlines()[1:]] == ["--dropout", "--batch_size", "--seed"]
+    assert [line.split(":")[0].strip() for line in caught.value.message.splitlines()[1:]] == [
+        "--dropout",
+        "--batch_size",
+        "--seed",
+    ]

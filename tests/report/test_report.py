@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shlex
 from types import SimpleNamespace
 
 import pytest
 
+from asked import parameters_of
 from sparksmith.base.errors import SparksmithError, UsageProblem
 from sparksmith.data.examples import pair
 from sparksmith.report import failures
@@ -14,6 +16,7 @@ from sparksmith.report.first_batch import LONGEST, show_first_batch
 from sparksmith.report.progress import QUIET_SECONDS, Progress
 from sparksmith.report.scores import pick_shown, show_result
 from sparksmith.runs.layout import RunFolder
+from sparksmith.runs.records import write_manifest
 from sparksmith.score.rates import score
 
 
@@ -107,7 +110,10 @@ class TestProgress:
         progress = Progress(stream, Clock())
         for done in (64, 128, 200):
             progress({"kind": "evaluating", "when": "after training", "done": done, "rows": 200})
-        assert stream.getvalue().splitlines() == ["predicting after training: 64/200", "predicting after training: 200/200"]
+        assert stream.getvalue().splitlines() == [
+            "predicting after training: 64/200",
+            "predicting after training: 200/200",
+        ]
 
 
 def evaluation(references, predictions, separated):
@@ -165,7 +171,8 @@ class TestScores:
         assert "  sparksmith eval 'it'" in text
 
     @pytest.mark.parametrize(
-        ("rows", "shown"), [(0, []), (1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (10, [0, 2, 4, 6, 8]), (336, [0, 67, 134, 201, 268])]
+        ("rows", "shown"),
+        [(0, []), (1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (10, [0, 2, 4, 6, 8]), (336, [0, 67, 134, 201, 268])],
     )
     def test_the_shown_rows_are_spread_over_the_file(self, rows, shown):
         assert pick_shown(rows) == shown
@@ -229,15 +236,36 @@ class TestFailures:
         folder = RunFolder(tmp_path / "a run")
         for step in checkpoints:
             (folder.path / f"checkpoint-{step}").mkdir(parents=True)
+        if checkpoints:
+            write_manifest(folder, command=["sparksmith", "train", "sft"])
         failures.say_stopped(folder, saved=saved)
         first, *rest = capsys.readouterr().err.splitlines()
         assert first == words
-        if checkpoints:
-            assert rest == [
-                f"hint: sparksmith train '{folder.recipe}' --output_dir '{folder.path}' --resume_from_checkpoint"
-            ]
-        else:
-            assert rest == []
+        assert len(rest) == (1 if checkpoints else 0)
+
+    @pytest.mark.parametrize(
+        ("typed", "recipe", "output_dir"),
+        [
+            (["my recipe.yaml"], "my recipe.yaml", None),
+            (["--data_file", "it's data.tsv"], None, None),
+            (["sft", "--output_dir", "runs/{n}"], "sft", None),
+            (["sft", "--output-dir=runs/{n}", "--seed", "1"], "sft", None),
+            (["sft", "--output-dir", "mine"], "sft", "mine"),
+            (["sft", "--resume-from-checkpoint"], "sft", None),
+            (["--resume_from_checkpoint=latest", "sft"], "sft", None),
+        ],
+    )
+    def test_the_command_that_goes_on_means_this_run(self, capsys, tmp_path, typed, recipe, output_dir):
+        folder = RunFolder(tmp_path / "a run")
+        (folder.path / "checkpoint-5").mkdir(parents=True)
+        write_manifest(folder, command=["sparksmith", "train", *typed])
+        failures.say_stopped(folder, saved=True)
+        hint = capsys.readouterr().err.splitlines()[-1]
+        assert hint.startswith("hint: sparksmith train ")
+        parameters = parameters_of(*shlex.split(hint)[3:])
+        assert parameters["recipe"] == recipe
+        assert parameters["output_dir"] == (output_dir or str(folder.path))
+        assert parameters["resume_from_checkpoint"] == "latest"
 
     def test_colour_only_on_a_terminal_that_wants_it(self, monkeypatch):
         stream = Terminal()

@@ -45,9 +45,20 @@ def test_a_run_is_a_folder_with_a_marker(here, marker):
 
 
 def test_checkpoints_are_in_the_order_of_their_steps(here):
-    for name in ("checkpoint-1000", "checkpoint-200", "checkpoint-30", "checkpoint-x", "checkpoint-5-old", "old-checkpoint-7"):
+    for name in (
+        "checkpoint-1000",
+        "checkpoint-200",
+        "checkpoint-30",
+        "checkpoint-x",
+        "checkpoint-5-old",
+        "old-checkpoint-7",
+    ):
         (here / name).mkdir()
-    assert [path.name for path in RunFolder(here).checkpoints()] == ["checkpoint-30", "checkpoint-200", "checkpoint-1000"]
+    assert [path.name for path in RunFolder(here).checkpoints()] == [
+        "checkpoint-30",
+        "checkpoint-200",
+        "checkpoint-1000",
+    ]
     assert RunFolder(here / "absent").checkpoints() == []
 
 
@@ -112,7 +123,7 @@ def test_a_run_that_is_not_found(here):
     with pytest.raises(SparksmithError) as caught:
         find_run("outputs")
     assert str(caught.value.hint).endswith("run-0, run-1, run-2, run-3, run-4, run-5, run-6, run-7 ...")
-    with pytest.raises(SparksmithError, match="run-1 is no run: it has no manifest.json and no plan.json"):
+    with pytest.raises(SparksmithError, match="run-1 is no run: it has no manifest"):
         find_run("run-1")
     with pytest.raises(SparksmithError, match="does not exist") as caught:
         find_run("absent/outputs")

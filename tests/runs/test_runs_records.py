@@ -91,7 +91,7 @@ def test_what_the_event_schema_refuses(event):
 
 def test_metrics_keep_to_their_schema(folder, recorder):
     recorder.metric(
-        10, epoch=0.5, loss=2.5, learning_rate=1e-3, grad_norm=None, tokens_per_second=1e3, tokens_seen=9, memory_available_bytes=5
+        10, loss=2.5, learning_rate=1e-3, grad_norm=None, tokens_per_second=1e3, tokens_seen=9, memory_available_bytes=5
     )  # fmt: skip
     recorder.metric(20, eval_loss=2.25)
     lines = list(read_lines(folder.metrics))
@@ -123,7 +123,9 @@ def test_each_line_is_there_as_soon_as_it_is_written(folder, recorder):
 
 
 def test_no_secret_is_written(folder, recorder):
-    recorder.event("job_failed", message=f"401 for https://user:word@host and {SECRET}", hint=None, exit_code=1, api_key="plain")
+    recorder.event(
+        "job_failed", message=f"401 for https://user:word@host and {SECRET}", hint=None, exit_code=1, api_key="plain"
+    )
     text = folder.events.read_text()
     assert SECRET not in text
     assert "user:word" not in text
@@ -134,7 +136,9 @@ def test_no_secret_is_written(folder, recorder):
 
 
 def test_the_manifest_is_renewed(folder):
-    write_manifest(folder, run="20261121-031500-1a2b", created=1.5, sparksmith="0.1.0", state="planned", name="sft", pid=4)
+    write_manifest(
+        folder, run="20261121-031500-1a2b", created=1.5, sparksmith="0.1.0", state="planned", name="sft", pid=4
+    )
     first = json.loads(folder.manifest.read_text())
     check("manifest", first)
     write_manifest(folder, state="finished", pid=None, exit_code=0, packages={"torch": "2.13.0"})
@@ -150,10 +154,20 @@ def test_the_manifest_is_renewed(folder):
 @pytest.mark.parametrize("untrained", [False, True])
 def test_evaluations_keep_to_their_schema(folder, separated, untrained):
     scores = score(["ˈab", "d"], ["ab", "d"], separated).to_json()
-    rows = [{"prompt": "אב", "reference": "ˈab", "prediction": "ab"}, {"prompt": "ד", "reference": "d", "prediction": "d"}]
+    rows = [
+        {"prompt": "אב", "reference": "ˈab", "prediction": "ab"},
+        {"prompt": "ד", "reference": "d", "prediction": "d"},
+    ]
     if untrained:
         rows = [{**row, "untrained": ""} for row in rows]
-    summary = {"model": "tiny", "data": "a.tsv", "rows": 2, "seconds": 0.5, "scores": scores, "untrained": scores if untrained else None}
+    summary = {
+        "model": "tiny",
+        "data": "a.tsv",
+        "rows": 2,
+        "seconds": 0.5,
+        "scores": scores,
+        "untrained": scores if untrained else None,
+    }
     write_evaluation(folder.path, summary, rows)
     found = json.loads(folder.evaluation.read_text())
     check("evaluation", found)
@@ -207,7 +221,10 @@ class TestReading:
             recorder.close()
         assert [line["message"] for line in read_lines(folder.events)] == ["0", "1", "2"]
 
-    @given(st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=6) | st.integers(), min_size=1), max_size=4), st.integers(0, 200))
+    @given(
+        st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=6) | st.integers(), min_size=1), max_size=4),
+        st.integers(0, 200),
+    )
     def test_a_file_cut_anywhere_gives_its_whole_lines(self, tmp_path_factory, records, cut):
         path = tmp_path_factory.getbasetemp() / "cut.jsonl"
         whole = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()

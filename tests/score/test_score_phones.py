@@ -96,7 +96,18 @@ def test_composed_and_decomposed_are_the_same(text):
 
 @pytest.mark.parametrize(
     ("phone", "vowel"),
-    [("a", True), ("aː", True), ("ã", True), ("é", True), ("oʊ", True), ("ə˞", True), ("j", False), ("w", False), ("ts", False), ("ç", False)],
+    [
+        ("a", True),
+        ("aː", True),
+        ("ã", True),
+        ("é", True),
+        ("oʊ", True),
+        ("ə˞", True),
+        ("j", False),
+        ("w", False),
+        ("ts", False),
+        ("ç", False),
+    ],
 )
 def test_vowels(phone, vowel):
     assert is_vowel(phone) is vowel

@@ -32,7 +32,7 @@ WORKED = [
     (["x"], ["a b c d"], "phones", (4, 1), (1, 1), None, None, (7, 1), (0, 1)),
     # Corpus level, not a mean of rates: 1 of 1 phone and 0 of 3 are 1 of 4 (a mean would say 50%); 1 of 2 words.
     (["a", "k æ t"], ["o", "k æ t"], "phones", (1, 4), (1, 2), None, None, (1, 6), (1, 2)),
-    # Only the mark is elsewhere: no phone is wrong, so PER 0 of 5 and WER 0 of 1; the stress is on vowel 1 instead of 0.
+    # Only the mark is elsewhere: no phone is wrong, so PER 0 of 5 and WER 0 of 1; the stress is on vowel 1, not 0.
     # CER: ˈ deleted and inserted = 2 of 6 code points.
     (["jˈeled"], ["jelˈed"], "words", (0, 5), (0, 1), (1, 1), (1, 1), (2, 6), (0, 1)),
     # No mark in the prediction is a stress error too.
@@ -50,8 +50,8 @@ WORKED = [
     (["ˈab dˈe"], ["ˈab"], "words", (2, 4), (1, 2), (1, 2), (0, 1), (4, 7), (0, 1)),
     # The first word missing: the second is not compared with it. PER 2 of 4, WER 1 of 2.
     (["ˈab dˈe"], ["dˈe"], "words", (2, 4), (1, 2), (1, 2), (0, 1), (4, 7), (0, 1)),
-    # Nothing predicted at all: no marked word to compare, so no stress error; but the data marks stress, so the words do
-    # count as wrong with it.
+    # Nothing predicted at all: no marked word to compare, so no stress error; but the data marks stress, so
+    # the words do count as wrong with it.
     (["ˈab"], [""], "words", (2, 2), (1, 1), (1, 1), None, (3, 3), (0, 1)),
     # A word too many is one error: WER 1 of 1, PER 2 of 2.
     (["ˈab"], ["ˈab dˈe"], "words", (2, 2), (1, 1), (1, 1), (0, 1), (4, 3), (0, 1)),
@@ -66,7 +66,9 @@ WORKED = [
 ]
 
 
-@pytest.mark.parametrize(("references", "predictions", "separated", "per", "wer", "with_stress", "stress", "cer", "exact"), WORKED)
+@pytest.mark.parametrize(
+    ("references", "predictions", "separated", "per", "wer", "with_stress", "stress", "cer", "exact"), WORKED
+)
 def test_worked_by_hand(references, predictions, separated, per, wer, with_stress, stress, cer, exact):
     found = score(references, predictions, separated)
     assert counts(found.per) == per
@@ -175,7 +177,7 @@ def test_bounds(corpus, separated):
     phones = [[sum(len(word.phones) for word in row) for row in side] for side in words]
     assert found.per.total == sum(phones[0])
     assert found.wer.total == sum(map(len, words[0]))
-    # at least the difference in number, at most all of the longer side; the mark can only add to the words that are wrong
+    # at least the difference in number, at most all of the longer side; the mark can only add to the wrong words
     assert sum(abs(a - b) for a, b in zip(*phones, strict=True)) <= found.per.errors <= sum(map(max, *phones))
     assert sum(abs(len(a) - len(b)) for a, b in zip(*words, strict=True)) <= found.wer.errors
     assert found.wer.errors <= sum(len(a) + len(b) for a, b in zip(*words, strict=True))
@@ -191,7 +193,9 @@ def test_bounds(corpus, separated):
         assert 0 <= found.stress_error.errors <= found.stress_error.total <= found.wer.total
     if separated == "phones":
         assert found.wer.errors <= len(corpus)
-        assert (found.wer.errors == 0) == (found.per.errors == 0) or any(not word.phones for side in words for row in side for word in row)
+        assert (found.wer.errors == 0) == (found.per.errors == 0) or any(
+            not word.phones for side in words for row in side for word in row
+        )
 
 
 @given(corpora, corpora, separations)

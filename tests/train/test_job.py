@@ -9,9 +9,9 @@ import signal
 import jsonschema
 import pytest
 import torch
+
 from plans import PAIRS, make_plan, write_pairs
 from small_models import save_small_gemma, save_small_qwen
-
 from sparksmith.base.files import write_json
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import read_lines, schema, write_manifest
@@ -63,7 +63,9 @@ def test_the_guides_quick_test(tmp_path):
         model = AutoModelForCausalLM.from_pretrained(checkpoint)
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         assert model.config.vocab_size == len(tokenizer)
-        assert tokenizer.apply_chat_template([{"role": "user", "content": "שלום"}], add_generation_prompt=True)["input_ids"]
+        assert tokenizer.apply_chat_template([{"role": "user", "content": "שלום"}], add_generation_prompt=True)[
+            "input_ids"
+        ]
         for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
             assert (checkpoint / name).is_file(), name
 
@@ -83,7 +85,10 @@ def test_every_line_of_a_run_keeps_to_its_schema(tmp_path):
     jsonschema.validate(json.loads(folder.manifest.read_text()), schema("manifest"))
     evaluation = json.loads(folder.evaluation.read_text())
     jsonschema.validate(evaluation, schema("evaluation"))
-    assert evaluation["rows"] == len(PAIRS) and evaluation["untrained"]["wer"]["total"] == evaluation["scores"]["wer"]["total"]
+    assert (
+        evaluation["rows"] == len(PAIRS)
+        and evaluation["untrained"]["wer"]["total"] == evaluation["scores"]["wer"]["total"]
+    )
     kinds = [event["kind"] for event in read_lines(folder.events)]
     assert kinds[0] == "job_started" and kinds[-1] == "job_finished" and kinds.count("checkpoint_saved") == 2
     assert json.loads(folder.manifest.read_text())["state"] == "finished"
@@ -167,7 +172,9 @@ def test_prompt_and_completion_without_a_template(tmp_path):
     qwen = save_small_qwen(tmp_path / "qwen", template=None)
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"prompt": p, "completion": r}) + "\n" for p, r in PAIRS))
-    folder = run(make_plan(tmp_path, data_file=str(data), model=str(qwen), full_finetuning=True, max_steps=4, logging_steps=2))
+    folder = run(
+        make_plan(tmp_path, data_file=str(data), model=str(qwen), full_finetuning=True, max_steps=4, logging_steps=2)
+    )
     assert (folder.path / "checkpoint-4/model.safetensors").is_file()
 
 
@@ -177,7 +184,9 @@ def test_the_loss_on_the_held_out_part_does_not_depend_on_the_batch(tmp_path):
         folder = tmp_path / str(micro)
         folder.mkdir()
         data = str(write_pairs(folder))
-        plan = make_plan(folder, data_file=data, eval_file=data, batch_size=8, micro_batch_size=micro, max_steps=1, eval_steps=1)
+        plan = make_plan(
+            folder, data_file=data, eval_file=data, batch_size=8, micro_batch_size=micro, max_steps=1, eval_steps=1
+        )
         values += [line["eval_loss"] for line in read_lines(run(plan).metrics) if "eval_loss" in line]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 

@@ -17,19 +17,21 @@ def check_torch() -> None:
     missing = [name for name in NEEDED if not has_module(name)]
     if missing:
         raise SparksmithError(
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed beside this command ({sys.prefix})",
+            f"not installed beside this command ({sys.prefix}): {', '.join(missing)}",
             "in a clone of Sparksmith: make, then .venv/bin/sparksmith ...",
         )
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def check_model(name: str) -> None:
-    """A RUN or MODEL that is a path must be a run, a checkpoint or a model. Raises `SparksmithError`; a hub id passes."""
+    """A RUN or MODEL that is a path must be a run, a checkpoint or a model. Raises `SparksmithError`."""
     path = Path(name).expanduser()
     if path.is_dir():
         known = ("plan.json", "config.json", "adapter_config.json")
         if not any((path / file).is_file() for file in known):
-            raise SparksmithError(f"{name} is neither a run nor a model: it has none of {', '.join(known)}", f"ls {name}")
+            raise SparksmithError(
+                f"{name} is neither a run nor a model: it has none of {', '.join(known)}", f"ls {name}"
+            )
         if (path / "plan.json").is_file() and not any(path.glob("checkpoint-*")):
             raise SparksmithError(f"the run {name} has no checkpoint yet", "let it train to its first save")
         return
@@ -37,5 +39,6 @@ def check_model(name: str) -> None:
         raise SparksmithError(f"{name} is a file; a run's or a model's folder is wanted", f"ls {path.parent}")
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "/" not in name:
         raise SparksmithError(
-            f"{name} does not exist", "RUN is the folder that train printed, a model's folder, or a hub id such as Qwen/Qwen3-0.6B"
+            f"{name} does not exist",
+            "RUN is the folder that train printed, a model's folder, or a hub id such as Qwen/Qwen3-0.6B",
         )

@@ -13,16 +13,27 @@ from sparksmith.base.errors import SparksmithError
 @click.argument("run")
 @click.argument("data")
 @click.option("--json", "as_json", is_flag=True, help="scores as JSON on standard output")
-@click.option("--spaces_separate", "--spaces-separate", type=click.Choice(["phones", "words"]), help="for grapheme-to-phoneme; a run knows its own")
+@click.option(
+    "--spaces_separate",
+    "--spaces-separate",
+    type=click.Choice(["phones", "words"]),
+    help="for grapheme-to-phoneme; a run knows its own",
+)
 @click.option("--system_prompt", "--system-prompt", help="for a MODEL; a run knows its own")
 @click.option("--max_new_tokens", "--max-new-tokens", type=click.IntRange(1), help="the longest answer")
 @click.option("--batch_size", "--batch-size", type=click.IntRange(1), help="answers generated at once")
-@click.option("--data_format", "--data-format", type=click.Choice(["auto", "tsv", "csv", "jsonl"]), default="auto", show_default=True)
+@click.option(
+    "--data_format",
+    "--data-format",
+    type=click.Choice(["auto", "tsv", "csv", "jsonl"]),
+    default="auto",
+    show_default=True,
+)
 @click.option("--header", type=click.Choice(["auto", "yes", "no"]), default="auto", show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def evaluate(
-    run: str, data: str, as_json: bool, spaces_separate: str | None, system_prompt: str | None, max_new_tokens: int | None,
-    batch_size: int | None, data_format: str, header: str, device: str,
+    run: str, data: str, as_json: bool, spaces_separate: str | None, system_prompt: str | None,
+    max_new_tokens: int | None, batch_size: int | None, data_format: str, header: str, device: str,
 ) -> None:  # fmt: skip
     """Score greedy predictions of RUN (a run's folder, a checkpoint, a model's folder or a hub id) on the file DATA."""
     from sparksmith.data.read import read_data

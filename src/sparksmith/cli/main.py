@@ -14,7 +14,11 @@ VERBS = {
     "train": ("sparksmith.cli.train", "train", "Fine-tune a model on a file of your own."),
     "eval": ("sparksmith.cli.eval", "evaluate", "Score a run or a model on a file."),
     "predict": ("sparksmith.cli.predict", "predict", "Answer with a trained model."),
-    "recipe": ("sparksmith.cli.recipe", "recipe", "List and show the shipped recipes, and the schema of a recipe file."),
+    "recipe": (
+        "sparksmith.cli.recipe",
+        "recipe",
+        "List and show the shipped recipes, and the schema of a recipe file.",
+    ),
 }
 
 
@@ -35,7 +39,9 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in VERBS.items()])
 
-    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         from sparksmith.base.errors import UsageProblem, perhaps
 
         if args and not args[0].startswith("-") and args[0] not in VERBS:
@@ -55,7 +61,7 @@ def cli() -> None:
 def main() -> None:
     """The console script. Every error that a user can mend is one message and a hint; the rest is a defect of ours."""
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name="sparksmith", standalone_mode=False)
         code = result if isinstance(result, int) else ExitCode.DONE
     except SparksmithError as error:
         from sparksmith.report.failures import show
@@ -68,7 +74,13 @@ def main() -> None:
     except click.ClickException as error:
         from sparksmith.report.failures import show
 
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sparksmith"
+        # an option without its value is told without a context
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        path = (
+            context.command_path
+            if context
+            else " ".join(["sparksmith", *(word for word in sys.argv[1:2] if word in VERBS)])
+        )
         show(SparksmithError(error.format_message(), f"{path} --help"))
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):

@@ -44,10 +44,17 @@ class RecipeOption(click.Option):
         name = str(self.name)
         default = Recipe.model_fields[name].default
         others = [f"--{alias}" for alias, target in ALIASES.items() if target == name]
-        shown = f"--{name}" + ("" if is_switch(name) else f" [{OPTIONAL_VALUE[name]}|FOLDER]" if name in OPTIONAL_VALUE else f" {self.make_metavar(context)}")
+        shown = f"--{name}" + (
+            ""
+            if is_switch(name)
+            else f" [{OPTIONAL_VALUE[name]}|FOLDER]"
+            if name in OPTIONAL_VALUE
+            else f" {self.make_metavar(context)}"
+        )
         text = str(self.help)
         if default not in (None, ""):
-            text += f"  [{repr(default) if default == chr(10) else str(default).lower() if isinstance(default, bool) else default}]"
+            plain = str(default).lower() if isinstance(default, bool) else str(default).replace("\n", "\\n")
+            text += f"  [{plain}]"
         if others:
             text += f"  (also {', '.join(others)})"
         return shown, text
@@ -65,7 +72,11 @@ class TrainCommand(click.Command):
             records = [recipe[name].get_help_record(context) for name in flag_names() if group_of(name) == group]
             with formatter.section(group.capitalize()):
                 formatter.write_dl([record for record in records if record])
-        others = [option.get_help_record(context) for option in self.get_params(context) if not isinstance(option, RecipeOption)]
+        others = [
+            option.get_help_record(context)
+            for option in self.get_params(context)
+            if not isinstance(option, RecipeOption)
+        ]
         with formatter.section("Other"):
             formatter.write_dl([record for record in others if record])
 
@@ -112,7 +123,8 @@ def rewrite_arguments(args: Sequence[str]) -> list[str]:
                 others = " ".join([*result, *rest[1:]])
                 raise UsageProblem(
                     f"--{written} {following}: {following} is a recipe, not a checkpoint",
-                    f"sparksmith train {following} {others + ' ' if others else ''}--{written}   (or --{written}=latest {following})",
+                    f"sparksmith train {following} {others + ' ' if others else ''}--{written}"
+                    f"   (or --{written}=latest {following})",
                 )
             else:
                 result.append(f"--{name}={rest.pop(0)}")
@@ -125,7 +137,9 @@ def _spell_out(shorthand: str, value: str) -> str:
     """--bf16 true as --precision=bf16. Raises `UsageProblem` for a value that is neither true nor false."""
     target, yes, no = SHORTHANDS[shorthand]
     if value.lower() not in TRUTH:
-        raise UsageProblem(f"--{shorthand}: {value!r} is not possible: it is true or false", f"--{shorthand}, or --{target} {no}")
+        raise UsageProblem(
+            f"--{shorthand}: {value!r} is not possible: it is true or false", f"--{shorthand}, or --{target} {no}"
+        )
     return f"--{target}={yes if TRUTH[value.lower()] else no}"
 
 
@@ -141,7 +155,9 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _metavar(name: str) -> str:
     annotation = Recipe.model_fields[name].annotation
-    options = [str(value) for part in (annotation, *get_args(annotation)) for value in get_args(part) if isinstance(value, str)]
+    options = [
+        str(value) for part in (annotation, *get_args(annotation)) for value in get_args(part) if isinstance(value, str)
+    ]
     if not options:
         options = [str(value) for value in get_args(annotation) if isinstance(value, str)]
     numbers = str(annotation)

@@ -15,13 +15,17 @@ from sparksmith.base.errors import UsageProblem
 @click.option("--max_new_tokens", "--max-new-tokens", type=click.IntRange(1), help="the longest answer")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def predict(run: str, texts: tuple[str, ...], max_new_tokens: int | None, device: str) -> None:
-    """Answer each TEXT with RUN (a run's folder, a checkpoint, a model's folder or a hub id); without TEXT, each line of
-    standard input."""
+    """Answer each TEXT with RUN; without TEXT, each line of standard input.
+
+    RUN is a run's folder, a checkpoint, a model's folder or a hub id.
+    """
     from sparksmith.cli.environment import check_model, check_torch
 
     check_model(run)
     if not texts and sys.stdin.isatty():
-        raise UsageProblem("nothing to answer: no TEXT, and standard input is a terminal", f"sparksmith predict {run} TEXT")
+        raise UsageProblem(
+            "nothing to answer: no TEXT, and standard input is a terminal", f"sparksmith predict {run} TEXT"
+        )
     prompts = list(texts) or [line.strip() for line in sys.stdin if line.strip()]
     if not all(prompt.strip() for prompt in prompts) or not prompts:
         raise UsageProblem("nothing to answer: the text is empty", f"sparksmith predict {run} TEXT")
@@ -33,6 +37,11 @@ def predict(run: str, texts: tuple[str, ...], max_new_tokens: int | None, device
     ready = load_ready(run, max_new_tokens=max_new_tokens, device=device)
     encoded = [ready.encoder.encode_prompt([Message("user", prompt)]) for prompt in prompts]
     for text in answer(
-        ready.model, ready.encoder, encoded, max_new_tokens=ready.max_new_tokens, batch_size=ready.batch_size, bf16=ready.bf16
+        ready.model,
+        ready.encoder,
+        encoded,
+        max_new_tokens=ready.max_new_tokens,
+        batch_size=ready.batch_size,
+        bf16=ready.bf16,
     ):
         click.echo(text)

@@ -18,7 +18,9 @@ def list_recipes(as_json: bool) -> None:
     """The recipes that come with Sparksmith."""
     from sparksmith.recipe.shipped import find_recipe, recipe_names
 
-    rows = [{"name": name, "description": str(find_recipe(name).values.get("description", ""))} for name in recipe_names()]
+    rows = [
+        {"name": name, "description": str(find_recipe(name).values.get("description", ""))} for name in recipe_names()
+    ]
     if as_json:
         click.echo(json.dumps({"version": 1, "recipes": rows}, indent=2, ensure_ascii=False))
         return

@@ -37,7 +37,9 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, **options: Any) -> i
     from sparksmith.runs.layout import choose_folder
 
     if as_json and not dry_run:
-        raise UsageProblem("--json goes with --dry-run: a run's output is its folder", "sparksmith train --dry-run --json ...")
+        raise UsageProblem(
+            "--json goes with --dry-run: a run's output is its folder", "sparksmith train --dry-run --json ..."
+        )
     request = find_recipe(recipe or "sft")
     flags = given_flags(options)
     resolved = resolve(request, flags)
@@ -71,12 +73,14 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, **options: Any) -> i
 
 def _checkpoint(values: Any) -> str | None:
     """`latest`, or the named checkpoint's absolute path. Raises `SparksmithError` where it is not there."""
-    name = values.resume_from_checkpoint
+    name: str | None = values.resume_from_checkpoint
     if name is None or name == "latest":
         return name
     path = Path(name).expanduser().absolute()
     if not path.is_dir():
-        raise SparksmithError(f"the checkpoint {name} does not exist", "--resume_from_checkpoint alone takes the newest of output_dir")
+        raise SparksmithError(
+            f"the checkpoint {name} does not exist", "--resume_from_checkpoint alone takes the newest of output_dir"
+        )
     if not (path / "trainer_state.json").is_file():
         raise SparksmithError(f"{name} is no checkpoint: it has no trainer_state.json", f"ls {path}")
     return str(path)
@@ -110,7 +114,9 @@ def _check_folder(folder: Any, *, resume: bool) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SparksmithError(f"the run's folder {folder.path} cannot be made: {error.strerror}", "--output_dir FOLDER") from None
+        raise SparksmithError(
+            f"the run's folder {folder.path} cannot be made: {error.strerror}", "--output_dir FOLDER"
+        ) from None
 
 
 def _write(folder: Any, request: Request, settings: Any, plan: Any) -> None:

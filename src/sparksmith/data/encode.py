@@ -36,7 +36,9 @@ class Segment:
 class Encoder:
     """One tokenizer, one way of asking. `tokenizer` is a Transformers tokenizer."""
 
-    def __init__(self, tokenizer: Any, *, system_prompt: str | None, separator: str, train_on: str = "responses") -> None:
+    def __init__(
+        self, tokenizer: Any, *, system_prompt: str | None, separator: str, train_on: str = "responses"
+    ) -> None:
         self.tokenizer = tokenizer
         self.system_prompt = system_prompt
         self.separator = separator

@@ -15,8 +15,8 @@ POOL_BATCHES = 50  # batches whose examples are sorted together; Transformers' L
 def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int, *, group_by_length: bool) -> list[int]:
     """The indices of one epoch. Every index appears once.
 
-    With `group_by_length` the shuffled indices are sorted by length inside pools of 50 batches, and the batches are then
-    shuffled, so that an epoch does not run from long to short. The batch that is not full comes last.
+    With `group_by_length` the shuffled indices are sorted by length inside pools of 50 batches, and the batches are
+    then shuffled, so that an epoch does not run from long to short. The batch that is not full comes last.
     """
     chance = random.Random(f"{seed} {epoch}")
     order = list(range(len(lengths)))

@@ -23,8 +23,37 @@ FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndj
 ROLES = ("system", "user", "assistant", "tool")
 # A first line is a header where both its cells are among these words.
 HEADER_WORDS = frozenset(
-    "word words text grapheme graphemes input prompt source src question instruction sentence hebrew orthography spelling "
-    "phone phones phoneme phonemes ipa output completion response target tgt answer pronunciation transcription label".split()
+    [
+        "word",
+        "words",
+        "text",
+        "grapheme",
+        "graphemes",
+        "input",
+        "prompt",
+        "source",
+        "src",
+        "question",
+        "instruction",
+        "sentence",
+        "hebrew",
+        "orthography",
+        "spelling",
+        "phone",
+        "phones",
+        "phoneme",
+        "phonemes",
+        "ipa",
+        "output",
+        "completion",
+        "response",
+        "target",
+        "tgt",
+        "answer",
+        "pronunciation",
+        "transcription",
+        "label",
+    ]
 )
 
 
@@ -76,7 +105,8 @@ def read_data(path: Path, data_format: str = "auto", header: str = "auto") -> Da
     if len(kinds) > 1:
         first = {kind: next(e.line for e in examples if e.kind == kind) for kind in kinds}
         raise SparksmithError(
-            f"{path} mixes kinds of rows: " + ", ".join(f"{kind} (line {line})" for kind, line in sorted(first.items())),
+            f"{path} mixes kinds of rows: "
+            + ", ".join(f"{kind} (line {line})" for kind, line in sorted(first.items())),
             "put one kind into a file",
         )
     return DataFile(path, data_format, tuple(examples), found_header)
@@ -84,7 +114,8 @@ def read_data(path: Path, data_format: str = "auto", header: str = "auto") -> Da
 
 def _hint(data_format: str) -> str:
     if data_format == "jsonl":
-        return 'each line is {"prompt": ..., "completion": ...}, {"messages": [{"role": ..., "content": ...}]} or {"text": ...}'
+        messages = '{"messages": [{"role": ..., "content": ...}]}'
+        return f'each line is {{"prompt": ..., "completion": ...}}, {messages} or {{"text": ...}}'
     between = "a tab" if data_format == "tsv" else "a comma"
     return f"each line is a prompt, {between}, a response; --data_format says tsv, csv or jsonl where the name misleads"
 
@@ -93,8 +124,16 @@ def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        near = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in FORMATS) if path.parent.is_dir() else []
-        hint = f"in {path.parent} there are {', '.join(near[:6])}" if near else "--data_file takes a TSV, CSV or JSONL file"
+        near = (
+            sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in FORMATS)
+            if path.parent.is_dir()
+            else []
+        )
+        hint = (
+            f"in {path.parent} there are {', '.join(near[:6])}"
+            if near
+            else "--data_file takes a TSV, CSV or JSONL file"
+        )
         raise SparksmithError(f"the data file {path} does not exist", hint) from None
     except IsADirectoryError:
         raise SparksmithError(f"{path} is a folder; a data file is wanted", f"ls {path}") from None
@@ -105,7 +144,9 @@ def _read_text(path: Path) -> str:
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise SparksmithError(f"{path} is UTF-16", f"iconv -f UTF-16 -t UTF-8 {path} > utf8{path.suffix}")
     if b"\0" in data[:8192]:
-        raise SparksmithError(f"{path} is not a text file (it has NUL bytes)", "--data_file takes a TSV, CSV or JSONL file")
+        raise SparksmithError(
+            f"{path} is not a text file (it has NUL bytes)", "--data_file takes a TSV, CSV or JSONL file"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -152,19 +193,24 @@ def _rows(text: str, data_format: str) -> Iterator[tuple[int, list[str]]]:
             begin = reader.line_num + 1
     except csv.Error as error:
         raise SparksmithError(
-            f"line {reader.line_num}: not CSV: {error}", "a quote inside a field is written twice; tabs need none: use TSV"
+            f"line {reader.line_num}: not CSV: {error}",
+            "a quote inside a field is written twice; tabs need none: use TSV",
         ) from None
 
 
 def _is_header(cells: list[str]) -> bool:
-    return len(cells) == 2 and all(cell.strip().lower().replace("_", " ").split(" ")[0] in HEADER_WORDS for cell in cells)
+    return len(cells) == 2 and all(
+        cell.strip().lower().replace("_", " ").split(" ")[0] in HEADER_WORDS for cell in cells
+    )
 
 
 def _parse_rows(rows: list[tuple[int, list[str]]], data_format: str, problems: list[str]) -> list[Example]:
     examples = []
     for line, cells in rows:
         if len(cells) != 2:
-            problems.append(f"line {line}: {len(cells)} column{'s' if len(cells) != 1 else ''}, 2 expected: {_clip(cells)}")
+            problems.append(
+                f"line {line}: {len(cells)} column{'s' if len(cells) != 1 else ''}, 2 expected: {_clip(cells)}"
+            )
         elif empty := [name for name, cell in zip(("prompt", "response"), cells, strict=True) if not cell.strip()]:
             problems.append(f"line {line}: the {' and the '.join(empty)} is empty: {_clip(cells)}")
         else:
@@ -220,7 +266,11 @@ def _parse_messages(line: int, value: Any) -> Example | str:
         return "messages is not a list of turns"
     turns = []
     for number, turn in enumerate(value, start=1):
-        if not isinstance(turn, dict) or not isinstance(turn.get("role"), str) or not isinstance(turn.get("content"), str):
+        if (
+            not isinstance(turn, dict)
+            or not isinstance(turn.get("role"), str)
+            or not isinstance(turn.get("content"), str)
+        ):
             return f"turn {number} has no role or no content"
         if turn["role"] not in ROLES:
             return f"turn {number} has the role {turn['role']!r}; the roles are {', '.join(ROLES)}"

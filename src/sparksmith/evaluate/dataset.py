@@ -86,7 +86,9 @@ def predict(
     return [text.strip() for text in encoder.tokenizer.batch_decode(answers, skip_special_tokens=True)]
 
 
-def evaluate_plan(model: Any, encoder: Encoder, examples: Sequence[Example], plan: Plan, when: str, *, recorder: Recorder) -> Evaluation:
+def evaluate_plan(
+    model: Any, encoder: Encoder, examples: Sequence[Example], plan: Plan, when: str, *, recorder: Recorder
+) -> Evaluation:
     """The evaluation that a Job makes, told to the progress line as it goes."""
 
     def tell(done: int) -> None:

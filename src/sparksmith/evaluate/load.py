@@ -58,7 +58,9 @@ def load_ready(
     tokenizer = load_tokenizer(str(checkpoint))
     model = load_checkpoint(checkpoint, dtype=torch.float32, base=folder.base)
     encoder = Encoder(
-        tokenizer, system_prompt=plan.system_prompt if system_prompt is None else system_prompt, separator=plan.separator
+        tokenizer,
+        system_prompt=plan.system_prompt if system_prompt is None else system_prompt,
+        separator=plan.separator,
     )
     return Ready(
         f"{folder.path.name}/{checkpoint.name}", model.to(device).eval(), encoder, separated or plan.spaces_separate,
@@ -69,5 +71,8 @@ def load_ready(
 def _newest(folder: RunFolder) -> Path:
     whole = [path for path in folder.checkpoints() if (path / "trainer_state.json").is_file()]
     if not whole:
-        raise SparksmithError(f"the run {folder.path} has no checkpoint yet", f"sparksmith train --output_dir {folder.path} --resume_from_checkpoint")
+        raise SparksmithError(
+            f"the run {folder.path} has no checkpoint yet",
+            f"sparksmith train --output_dir {folder.path} --resume_from_checkpoint",
+        )
     return whole[-1]

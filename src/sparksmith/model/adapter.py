@@ -28,7 +28,9 @@ def add_adapter(model: Any, plan: Plan, base: str) -> Any:
     try:
         adapted = get_peft_model(model, config)
     except ValueError as error:
-        linear = sorted({name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)})
+        linear = sorted(
+            {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        )
         raise SparksmithError(
             f"LoRA cannot be put on {plan.lora_target_modules}: {error}", f"the linear layers are {', '.join(linear)}"
         ) from error

@@ -10,7 +10,7 @@ BLOCKS = ("self_attn", "mlp")
 
 
 def add_dropout(model: Any, share: float) -> None:
-    """Hook dropout onto the blocks of every decoder layer; nothing is saved with the model, nothing happens in eval mode.
+    """Hook dropout onto the blocks of every decoder layer. It acts in training mode only and is not saved.
 
     Raises `SparksmithError` for an architecture whose layers do not have these blocks.
     """
@@ -31,4 +31,6 @@ def add_dropout(model: Any, share: float) -> None:
             module.register_forward_hook(drop)
             found += 1
     if not found:
-        raise SparksmithError(f"dropout cannot be put into {type(model).__name__}", "--dropout 0; LoRA has --lora_dropout")
+        raise SparksmithError(
+            f"dropout cannot be put into {type(model).__name__}", "--dropout 0; LoRA has --lora_dropout"
+        )

@@ -77,12 +77,19 @@ def _explain(source: str, what: str, error: Exception) -> SparksmithError:
     path = Path(source).expanduser()
     if path.is_dir():
         missing = "" if (path / "config.json").is_file() else "; it has no config.json"
-        return SparksmithError(f"the {what} in {source} cannot be loaded{missing}: {_first_line(error)}", f"ls {source}")
+        return SparksmithError(
+            f"the {what} in {source} cannot be loaded{missing}: {_first_line(error)}", f"ls {source}"
+        )
     if path.is_absolute() or source.startswith(".") or source.count("/") > 1:
-        return SparksmithError(f"the folder {source} does not exist", "--model takes a hub id, a local folder, or `tiny`")
+        return SparksmithError(
+            f"the folder {source} does not exist", "--model takes a hub id, a local folder, or `tiny`"
+        )
     text = f"{type(error).__name__} {error}"
     if "gated" in text.lower() or "401" in text or "403" in text:
-        return SparksmithError(f"{source} is gated on the hub", f"accept its terms at https://huggingface.co/{source}, then `hf auth login`")
+        return SparksmithError(
+            f"{source} is gated on the hub",
+            f"accept its terms at https://huggingface.co/{source}, then `hf auth login`",
+        )
     if "404" in text or "RepositoryNotFound" in text:
         return SparksmithError(f"the hub has no model {source}", "--model takes a hub id such as Qwen/Qwen3-0.6B")
     return SparksmithError(

@@ -1,8 +1,8 @@
-"""`tiny`: a small decoder of Qwen3's architecture and a tokenizer of characters, made from the data, nothing downloaded.
+"""`tiny`: a small decoder of Qwen3's architecture and a tokenizer of characters, made from the data, not downloaded.
 
-The tokenizer's vocabulary is every character of the training data, and four marks for turns. Where spaces separate phones,
-each phone with the space before it is one token too, so that a response is as long as it has phones; a phone never seen
-falls back to its characters. It is a plain Transformers tokenizer that other tools load.
+The tokenizer's vocabulary is every character of the training data, and four marks for turns. Where spaces separate
+phones, each phone with the space before it is one token too, so that a response is as long as it has phones; a phone
+never seen falls back to its characters. It is a plain Transformers tokenizer that other tools load.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: 
     merges: list[tuple[str, str]] = []
     if phones:
         known = set(pieces)
-        for phone in sorted({phone for response in responses for phone in response.split(" ")[1:]}, key=lambda p: (len(p), p)):
+        for phone in sorted(
+            {phone for response in responses for phone in response.split(" ")[1:]}, key=lambda p: (len(p), p)
+        ):
             piece = " "
             for character in phone:
                 if piece + character not in known:

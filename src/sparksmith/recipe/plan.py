@@ -98,7 +98,11 @@ def plan(
         if cuda and values.model != "tiny":
             decide("gradient_checkpointing", True, "memory is not predicted yet, and recomputing keeps it small")
         else:
-            decide("gradient_checkpointing", False, "the model is small" if values.model == "tiny" else "on a CPU time is short")
+            decide(
+                "gradient_checkpointing",
+                False,
+                "the model is small" if values.model == "tiny" else "on a CPU time is short",
+            )
     _decide_batch(values, predict, decide)
     _decide_optimizer(values, cuda, decide)
     steps_per_epoch = math.ceil(train_facts.rows / values.batch_size)
@@ -113,7 +117,15 @@ def plan(
     if values.evaluate_untrained == "auto":
         rows = eval_facts.rows if eval_facts else 0
         small = 0 < rows <= UNTRAINED_ROWS
-        decide("evaluate_untrained", small, f"{rows} rows to compare with" if small else f"eval_file has {rows} rows" if rows else "there is no eval_file")
+        decide(
+            "evaluate_untrained",
+            small,
+            f"{rows} rows to compare with"
+            if small
+            else f"eval_file has {rows} rows"
+            if rows
+            else "there is no eval_file",
+        )
     if values.max_new_tokens == "auto":
         longest = max(facts.longest_response for facts in (train_facts, eval_facts) if facts)
         tokens = min(values.max_length, 16 + longest * (1 if values.model == "tiny" else 2))
@@ -157,10 +169,15 @@ def _decide_precision(values: Recipe, machine: Machine, cuda: bool, decide: Call
     able = cuda and bool(machine.gpus) and machine.gpus[0].has_bf16
     if values.precision == "bf16" and not able:
         raise SparksmithError(
-            "precision bf16 was asked for and this " + ("GPU has no bfloat16" if cuda else "is a CPU run"), "--precision fp32"
+            "precision bf16 was asked for and this " + ("GPU has no bfloat16" if cuda else "is a CPU run"),
+            "--precision fp32",
         )
     if values.precision == "auto":
-        decide("precision", "bf16" if able else "fp32", "the GPU has bfloat16" if able else "bfloat16 is slow on CPUs" if not cuda else "the GPU has no bfloat16")
+        decide(
+            "precision",
+            "bf16" if able else "fp32",
+            "the GPU has bfloat16" if able else "bfloat16 is slow on CPUs" if not cuda else "the GPU has no bfloat16",
+        )
 
 
 def _decide_batch(values: Recipe, predict: Callable[..., Any] | None, decide: Callable[[str, Any, str], None]) -> None:

@@ -38,22 +38,38 @@ class Recipe(BaseModel):
         None, "data", "the training data: TSV or CSV of two columns, or JSONL (prompt/completion, messages or text)"
     )
     eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score")
-    data_format: Literal["auto", "tsv", "csv", "jsonl"] = key("auto", "data", "how to read the files", why="by the name's ending")
-    header: Annotated[Literal["auto", "yes", "no"], YesNo] = key("auto", "data", "whether TSV and CSV start with a line of column names")
+    data_format: Literal["auto", "tsv", "csv", "jsonl"] = key(
+        "auto", "data", "how to read the files", why="by the name's ending"
+    )
+    header: Annotated[Literal["auto", "yes", "no"], YesNo] = key(
+        "auto", "data", "whether TSV and CSV start with a line of column names"
+    )
     system_prompt: str | None = key(None, "data", "a system message put before every example")
     system_prompt_file: str | None = key(None, "data", "the same, read from a text file")
     separator: str = key(
         "\n", "data", "what stands between prompt and response where the tokenizer has no chat template"
     )
     train_on: Literal["responses", "all"] = key("responses", "data", "which tokens the loss counts")
-    max_length: Annotated[int, Field(ge=8)] = key(512, "data", "the longest example, in tokens; longer ones are refused or cut as `too_long` says")
-    too_long: Literal["drop", "error"] = key("drop", "data", "what to do with an example over max_length", why="a cut response teaches to stop early")
-    group_by_length: bool = key(True, "data", "put examples of like length in one batch", why="less padding; the loss of an example is the same")
+    max_length: Annotated[int, Field(ge=8)] = key(
+        512, "data", "the longest example, in tokens; longer ones are refused or cut as `too_long` says"
+    )
+    too_long: Literal["drop", "error"] = key(
+        "drop", "data", "what to do with an example over max_length", why="a cut response teaches to stop early"
+    )
+    group_by_length: bool = key(
+        True, "data", "put examples of like length in one batch", why="less padding; the loss of an example is the same"
+    )
 
-    model: str = key("unsloth/gemma-3-270m-it", "model", "a hub id, a local folder, or `tiny` (made here, from scratch)")
+    model: str = key(
+        "unsloth/gemma-3-270m-it", "model", "a hub id, a local folder, or `tiny` (made here, from scratch)"
+    )
     device: Literal["auto", "cpu", "cuda"] = key("auto", "model", "where to train")
-    precision: Literal["auto", "bf16", "fp32"] = key("auto", "model", "bf16: matrix products in bfloat16, trained weights in fp32")
-    gradient_checkpointing: bool | Auto = key("auto", "model", "recompute activations in the backward pass: less memory, more time")
+    precision: Literal["auto", "bf16", "fp32"] = key(
+        "auto", "model", "bf16: matrix products in bfloat16, trained weights in fp32"
+    )
+    gradient_checkpointing: bool | Auto = key(
+        "auto", "model", "recompute activations in the backward pass: less memory, more time"
+    )
     dropout: Share = key(0.0, "model", "dropout on what each attention and feed-forward block adds")
     tiny_hidden_size: Annotated[int, Field(ge=16, multiple_of=16)] = key(128, "model", "width of `tiny`")
     tiny_layers: Positive = key(4, "model", "decoder layers of `tiny`")
@@ -63,28 +79,46 @@ class Recipe(BaseModel):
     lora_r: Positive = key(128, "adapter", "rank of the LoRA matrices")
     lora_alpha: Positive = key(128, "adapter", "LoRA scale: alpha / r")
     lora_dropout: Share = key(0.0, "adapter", "dropout before the LoRA matrices")
-    lora_target_modules: str = key("all-linear", "adapter", "which layers get LoRA: `all-linear`, or names separated by commas")
+    lora_target_modules: str = key(
+        "all-linear", "adapter", "which layers get LoRA: `all-linear`, or names separated by commas"
+    )
 
     max_steps: Positive | None = key(None, "training", "optimizer steps; without it, num_train_epochs decides")
-    num_train_epochs: Annotated[float, Field(gt=0)] = key(3.0, "training", "passes over the data, where max_steps is not given")
+    num_train_epochs: Annotated[float, Field(gt=0)] = key(
+        3.0, "training", "passes over the data, where max_steps is not given"
+    )
     batch_size: Positive = key(8, "training", "examples per optimizer step (the effective batch)")
     micro_batch_size: Positive | Auto = key("auto", "training", "examples per forward pass")
     gradient_accumulation_steps: Positive | Auto = key("auto", "training", "forward passes per optimizer step")
     learning_rate: Annotated[float, Field(gt=0)] | Auto = key("auto", "training", "the highest learning rate")
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = key("linear", "training", "how the learning rate falls")
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = key(0.03, "training", "share of the steps in which the learning rate rises")
-    weight_decay: Annotated[float, Field(ge=0)] = key(0.001, "training", "AdamW's weight decay; not on biases and norms")
-    max_grad_norm: Annotated[float, Field(ge=0)] = key(1.0, "training", "gradients are scaled down to this norm; 0 for never")
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = key(
+        "linear", "training", "how the learning rate falls"
+    )
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = key(
+        0.03, "training", "share of the steps in which the learning rate rises"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = key(
+        0.001, "training", "AdamW's weight decay; not on biases and norms"
+    )
+    max_grad_norm: Annotated[float, Field(ge=0)] = key(
+        1.0, "training", "gradients are scaled down to this norm; 0 for never"
+    )
     label_smoothing: Share = key(0.0, "training", "share of the target spread over all tokens")
     optim: Literal["auto", "adamw_torch", "adamw_8bit"] = key("auto", "training", "the optimizer")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = key(42, "training", "of the weights, the order of the data and dropout")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = key(
+        42, "training", "of the weights, the order of the data and dropout"
+    )
 
-    eval_steps: Annotated[int, Field(ge=0)] | Auto = key("auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never")
+    eval_steps: Annotated[int, Field(ge=0)] | Auto = key(
+        "auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never"
+    )
     evaluate_untrained: bool | Auto = key("auto", "evaluation", "score the model before training too")
     eval_batch_size: Positive = key(64, "evaluation", "examples generated at once")
     max_new_tokens: Positive | Auto = key("auto", "evaluation", "the longest response to generate, in tokens")
     spaces_separate: Literal["phones", "words"] | None = key(
-        None, "evaluation", "for grapheme-to-phoneme: what spaces in a response separate; gives PER, WER and stress error"
+        None,
+        "evaluation",
+        "for grapheme-to-phoneme: what spaces in a response separate; gives PER, WER and stress error",
     )
 
     output_dir: str = key("outputs", "record", "the run's folder; `{n}` becomes the first number that is free")

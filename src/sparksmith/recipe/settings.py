@@ -71,7 +71,9 @@ def _resolve_batch(
         for name in BATCH_KEYS:
             if name in merged and name not in flags:
                 del merged[name]
-                origins[name] = Origin(source="derived", why="a flag names the batch, so what the recipe says of it is dropped")
+                origins[name] = Origin(
+                    source="derived", why="a flag names the batch, so what the recipe says of it is dropped"
+                )
         if batch is not None:
             merged["batch_size"] = batch
             origins["batch_size"] = Origin(source="recipe", why="the recipe's batch, divided as the flags say")
@@ -107,7 +109,9 @@ def _divide_batch(
                 f"leave one of the three out, or ask for --batch_size {micro * accumulation}",
             )
         return
-    known, given = ("micro_batch_size", micro) if isinstance(micro, int) else ("gradient_accumulation_steps", accumulation)
+    known, given = (
+        ("micro_batch_size", micro) if isinstance(micro, int) else ("gradient_accumulation_steps", accumulation)
+    )
     derived = "gradient_accumulation_steps" if isinstance(micro, int) else "micro_batch_size"
     assert isinstance(given, int)
     if batch % given:
@@ -124,7 +128,9 @@ def _resolve_adapter(merged: dict[str, Any], origins: dict[str, Origin]) -> None
     values = Recipe.model_validate(merged)
     if values.full_finetuning != "auto":
         return
-    asked = [name for name, origin in origins.items() if name.startswith("lora_") and origin.source in {"flag", "recipe"}]
+    asked = [
+        name for name, origin in origins.items() if name.startswith("lora_") and origin.source in {"flag", "recipe"}
+    ]
     if values.model == "tiny" and not asked:
         merged["full_finetuning"] = True
         why = "`tiny` starts from random weights, which an adapter cannot mend"

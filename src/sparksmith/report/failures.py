@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.base.files import read_json
 from sparksmith.base.redact import redact_text
 from sparksmith.runs.layout import RunFolder
 
@@ -22,7 +23,10 @@ def show(error: SparksmithError) -> None:
 
 def show_defect(error: BaseException, log: Path | None) -> None:
     """An error that no user can mend: what to send, and where it stands."""
-    print(f"{_paint('error:', '31')} a defect of Sparksmith: {type(error).__name__}: {redact_text(str(error))}", file=sys.stderr)
+    print(
+        f"{_paint('error:', '31')} a defect of Sparksmith: {type(error).__name__}: {redact_text(str(error))}",
+        file=sys.stderr,
+    )
     if log is None or os.environ.get("SPARKSMITH_TRACE"):
         traceback.print_exception(error, file=sys.stderr)
     where = f"with the last line of {log}" if log else "with the trace above"
@@ -36,10 +40,22 @@ def say_stopped(folder: RunFolder, *, saved: bool) -> None:
     if saved and last:
         print(f"stopped, and saved {last}", file=sys.stderr)
     else:
-        print(f"stopped at once; the newest checkpoint is {last}" if last else "stopped; nothing was saved yet", file=sys.stderr)
+        print(
+            f"stopped at once; the newest checkpoint is {last}" if last else "stopped; nothing was saved yet",
+            file=sys.stderr,
+        )
     if last:
-        command = f"sparksmith train {shlex.quote(str(folder.recipe))} --output_dir {shlex.quote(str(folder.path))} --resume_from_checkpoint"
-        print(f"{_paint('hint:', '36')} {command}", file=sys.stderr)
+        print(f"{_paint('hint:', '36')} {resume_command(folder)}", file=sys.stderr)
+
+
+def resume_command(folder: RunFolder) -> str:
+    """The command that goes on with a run: the one that began it, with the run's folder named."""
+    command = [str(word) for word in read_json(folder.manifest).get("command", ["sparksmith", "train"])]
+    if not any(word.replace("-", "_").startswith("__resume_from_checkpoint") for word in command):
+        command.append("--resume_from_checkpoint")
+    if not any(word.replace("-", "_").startswith("__output_dir") for word in command):
+        command += ["--output_dir", str(folder.path)]  # the last one counts
+    return shlex.join(command)
 
 
 def _paint(word: str, colour: str) -> str:

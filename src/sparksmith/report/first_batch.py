@@ -1,4 +1,4 @@
-"""The first batch as the model sees it: what the loss does not count is dimmed, or bracketed where there is no colour."""
+"""The first batch as the model sees it: what the loss does not count is dimmed, or bracketed without colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def show_first_batch(rows: Sequence[Sequence[tuple[str, bool]]], stream: TextIO)
     for row in rows:
         line = Text("  ")
         for text, counted in row:
-            shown = (text if len(text) <= LONGEST else text[: LONGEST // 2] + " ... " + text[-LONGEST // 2 :]).replace("\n", "\\n")
+            shown = (text if len(text) <= LONGEST else text[: LONGEST // 2] + " ... " + text[-LONGEST // 2 :]).replace(
+                "\n", "\\n"
+            )
             if counted:
                 line.append(shown, style="bold green")
             else:

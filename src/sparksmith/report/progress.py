@@ -34,7 +34,11 @@ class Progress:
         share = event["trainable_parameters"] / event["parameters"]
         self._say(
             f"model: {format_count(event['parameters'])} parameters, "
-            + ("all of them train" if share == 1 else f"{format_count(event['trainable_parameters'])} ({share:.1%}) train")
+            + (
+                "all of them train"
+                if share == 1
+                else f"{format_count(event['trainable_parameters'])} ({share:.1%}) train"
+            )
         )
 
     def _on_warning(self, event: dict[str, Any]) -> None:

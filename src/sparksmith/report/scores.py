@@ -35,9 +35,15 @@ def score_table(columns: Sequence[tuple[str, Scores]]) -> Table:
     table.add_column("", style="dim")
     for label, name, meaning in ROWS:
         rates: list[Rate | None] = [getattr(scores, name) for _, scores in columns]
-        if any(rate is not None for rate in rates) or name in {"per", "wer", "stress_error"} and columns[0][1].per:
+        if any(rate is not None for rate in rates) or (name in {"per", "wer", "stress_error"} and columns[0][1].per):
             last = rates[-1]
-            counts = f"{last.errors:,} of {last.total:,} {meaning}" if last else "the data marks no stress" if columns[-1][1].wer_with_stress is None else "no marked word to compare"
+            counts = (
+                f"{last.errors:,} of {last.total:,} {meaning}"
+                if last
+                else "the data marks no stress"
+                if columns[-1][1].wer_with_stress is None
+                else "no marked word to compare"
+            )
             table.add_row(label, *(format_percent(rate.rate) if rate else "–" for rate in rates), counts)
     return table
 
@@ -65,7 +71,9 @@ def _clip(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def show_result(folder: RunFolder, examples: Sequence[Any], untrained: Any, trained: Any, stream: TextIO = sys.stdout) -> None:
+def show_result(
+    folder: RunFolder, examples: Sequence[Any], untrained: Any, trained: Any, stream: TextIO = sys.stdout
+) -> None:
     """The end of a run: scores beside the untrained model's, five predictions, and what to type next."""
     console = Console(file=stream, highlight=False)
     if trained is not None:

@@ -1,1 +1,1 @@
-"""Records: what stands in a run's folder, written by the Job and read by everything that shows it. Standard library only."""
+"""Records: what stands in a run's folder, written by the Job, read by what shows it. Standard library only."""

@@ -1,12 +1,12 @@
 """Where things lie in a run's folder.
 
-    manifest.json     what this run is: identity, versions, machine, state
-    recipe.yaml       the recipe as it was given, secrets redacted
-    settings.json     the recipe and the flags resolved       plan.json   what the Job does
-    events.jsonl      what happened, one line each            metrics.jsonl   the curves
-    evaluation.json   the last evaluation's scores            predictions.jsonl   its predictions
-    base/             the model that an adapter stands on, where it was made here
-    checkpoint-N/     plain Transformers or PEFT folders
+manifest.json     what this run is: identity, versions, machine, state
+recipe.yaml       the recipe as it was given, secrets redacted
+settings.json     the recipe and the flags resolved       plan.json   what the Job does
+events.jsonl      what happened, one line each            metrics.jsonl   the curves
+evaluation.json   the last evaluation's scores            predictions.jsonl   its predictions
+base/             the model that an adapter stands on, where it was made here
+checkpoint-N/     plain Transformers or PEFT folders
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ def _used_folders(pattern: str) -> list[RunFolder]:
     names = [entry.name for entry in above.parent.iterdir()] if above.parent.is_dir() else []
     numbers = sorted({int(match[1]) for name in names if (match := shape.fullmatch(name))})
     runs = [folder for number in numbers if (folder := RunFolder(_numbered(pattern, number))).is_run()]
-    return sorted(runs, key=lambda run: max((run.path / name).stat().st_mtime_ns for name in MARKERS if (run.path / name).is_file()))
+    return sorted(
+        runs,
+        key=lambda run: max((run.path / name).stat().st_mtime_ns for name in MARKERS if (run.path / name).is_file()),
+    )
 
 
 def _numbered(pattern: str, number: int) -> Path:
@@ -106,7 +109,10 @@ def find_run(name: str) -> RunFolder:
     """The run in a folder that a user names, or that a checkpoint of it lies in. Raises `SparksmithError`."""
     path = Path(name).expanduser().absolute()
     if not path.exists():
-        raise SparksmithError(f"{name} does not exist", f"a run is the folder that train printed; in {path.parent}: {_neighbours(path.parent)}")
+        raise SparksmithError(
+            f"{name} does not exist",
+            f"a run is the folder that train printed; in {path.parent}: {_neighbours(path.parent)}",
+        )
     for folder in (path, path.parent):
         if folder.is_dir() and RunFolder(folder).is_run():
             return RunFolder(folder)

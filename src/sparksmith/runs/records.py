@@ -58,7 +58,7 @@ class Recorder:
 
 
 def _open_to_append(path: Path) -> IO[str]:
-    """Open for whole lines: one that was cut off, when the process before died, goes first, or it would stand in the middle."""
+    """Open for whole lines: one that was cut off when a process died goes first, or it would stand in the middle."""
     if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)
     return path.open("a", encoding="utf-8")

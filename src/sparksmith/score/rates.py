@@ -1,8 +1,9 @@
 """Corpus-level error rates: all errors over all units, never a mean of rates.
 
-PER: phone edits over reference phones. WER: a word is wrong if any of its phones is; the words of a sentence are aligned
-first, and a word too many or too few is an error. Both leave the mark ˈ out. Stress error: the share of aligned words
-whose reference has a mark and whose prediction has none or has it before another vowel. CER: edits over all code points.
+PER: phone edits over reference phones. WER: a word is wrong if any of its phones is; the words of a sentence are
+aligned first, and a word too many or too few is an error. Both leave the mark ˈ out. Stress error: the share of aligned
+words whose reference has a mark and whose prediction has none or has it before another vowel. CER: edits over all code
+points.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Scores:
     stress_error: Rate | None = None
 
     def to_json(self) -> dict[str, object]:
-        rates = {name: getattr(self, name) for name in ("per", "wer", "wer_with_stress", "stress_error", "cer", "exact_match")}
+        rates = {
+            name: getattr(self, name)
+            for name in ("per", "wer", "wer_with_stress", "stress_error", "cer", "exact_match")
+        }
         return {name: rate.to_json() if rate else None for name, rate in rates.items()}
 
 

@@ -1,1 +1,1 @@
-"""TRL's trainers over our model, loss and data. `python -m sparksmith.train FOLDER` carries out the plan in a folder."""
+"""TRL's trainers over our model, loss and data: `python -m sparksmith.train FOLDER` carries out a plan."""

@@ -20,7 +20,17 @@ from sparksmith.report import failures
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, write_manifest
 
-PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "liger-kernel", "tokenizers")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "bitsandbytes",
+    "liger-kernel",
+    "tokenizers",
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +85,13 @@ def run(folder: RunFolder, plan: Plan) -> int:
         recorder.event("job_finished", exit_code=code, message="stopped at once")
         failures.say_stopped(folder, saved=False)
     except BaseException as error:
-        recorder.event("job_failed", message=f"{type(error).__name__}: {error}", hint=None, exit_code=code, trace=traceback.format_exc())
+        recorder.event(
+            "job_failed",
+            message=f"{type(error).__name__}: {error}",
+            hint=None,
+            exit_code=code,
+            trace=traceback.format_exc(),
+        )
         failures.show_defect(error, folder.events)
     finally:
         recorder.close()
@@ -109,7 +125,8 @@ def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder) -> int:
     warnings.filterwarnings("ignore", category=UserWarning)
     machine = collect()
     write_manifest(
-        folder, state="running", pid=os.getpid(), exit_code=None, sparksmith=__version__, packages=read_versions(PACKAGES),
+        folder, state="running", pid=os.getpid(), exit_code=None, sparksmith=__version__,
+        packages=read_versions(PACKAGES),
         python=sys.version.split()[0],
         machine={
             "architecture": machine.architecture, "cores": machine.cores, "memory_bytes": machine.memory.total_bytes,

@@ -13,13 +13,21 @@ from transformers import TrainerCallback
 from sparksmith.base.errors import SparksmithError
 from sparksmith.runs.records import Recorder
 
-LOGGED = {"loss": "loss", "eval_loss": "eval_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm", "epoch": "epoch"}
+LOGGED = {
+    "loss": "loss",
+    "eval_loss": "eval_loss",
+    "learning_rate": "learning_rate",
+    "grad_norm": "grad_norm",
+    "epoch": "epoch",
+}
 
 
 class Record(TrainerCallback):
     """metrics.jsonl and the events of training. `tokens_seen` tells the trainer's count of non-padding tokens."""
 
-    def __init__(self, recorder: Recorder, available_bytes: Callable[[], int], clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, recorder: Recorder, available_bytes: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    ):
         self.recorder = recorder
         self.available_bytes = available_bytes
         self.clock = clock

@@ -63,7 +63,8 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
     checkpoint = find_checkpoint(plan, folder, recorder)
     saved = checkpoint if checkpoint and plan.full_finetuning else folder.base if folder.base.is_dir() else None
     tokenizer = make.make_tokenizer(
-        plan, [turn.content for e in train_examples for turn in e.messages[:-1]], [e.response for e in train_examples], saved
+        plan, [turn.content for e in train_examples for turn in e.messages[:-1]],
+        [e.response for e in train_examples], saved,
     )  # fmt: skip
     encoder = Encoder(tokenizer, system_prompt=plan.system_prompt, separator=plan.separator, train_on=plan.train_on)
     train_rows = encode_rows(encoder, train_examples, plan, recorder, "data_file")
@@ -115,7 +116,9 @@ def load_examples(plan: Plan, data: PlannedData) -> tuple[Example, ...]:
     path = Path(data.path)
     file = read_data(path, data.format, plan.header)
     if sha256_of(path) != data.sha256:
-        raise SparksmithError(f"{path} has changed since the plan was made", "start the run again with sparksmith train")
+        raise SparksmithError(
+            f"{path} has changed since the plan was made", "start the run again with sparksmith train"
+        )
     return file.examples
 
 
@@ -129,12 +132,18 @@ def encode_rows(encoder: Encoder, examples: Sequence[Example], plan: Plan, recor
         (kept.append(encoded) if len(encoded.input_ids) <= plan.max_length else too_long.append(example.line))
     if too_long:
         lines = ", ".join(map(str, too_long[:10])) + (" ..." if len(too_long) > 10 else "")
-        message = f"{len(too_long)} of {len(examples)} examples of {name} are longer than {plan.max_length} tokens (lines {lines})"
+        message = f"{len(too_long)} of {len(examples)} examples of {name} are longer than {plan.max_length} tokens"
+        message += f" (lines {lines})"
         if plan.too_long == "error" or not kept:
-            raise SparksmithError(message, "a larger --max_length, or --too_long drop" if kept else "a larger --max_length")
+            raise SparksmithError(
+                message, "a larger --max_length, or --too_long drop" if kept else "a larger --max_length"
+            )
         recorder.event("warning", message=message + " and are left out")
     if encoder.turns_not_found:
-        recorder.event("warning", message=f"{encoder.turns_not_found} earlier answers are rewritten by the chat template and not counted")
+        recorder.event(
+            "warning",
+            message=f"{encoder.turns_not_found} earlier answers are rewritten by the chat template and not counted",
+        )
         encoder.turns_not_found = 0
     return Dataset.from_dict(
         {
@@ -162,7 +171,7 @@ def show_batch(trainer: FineTuner, tokenizer: Any, plan: Plan, helpers: Helpers)
 
 
 def find_checkpoint(plan: Plan, folder: RunFolder, recorder: Recorder) -> Path | None:
-    """The checkpoint to go on from, or None for a fresh start. Raises `SparksmithError` where the named one is missing."""
+    """The checkpoint to go on from, or None for a fresh start. Raises `SparksmithError` where the named one is none."""
     if plan.resume_from_checkpoint is None:
         return None
     if plan.resume_from_checkpoint != "latest":

@@ -18,7 +18,10 @@ def prepare_tracking(plan: Plan, recorder: Recorder) -> None:
         os.environ.setdefault("WANDB_DISABLED", "true")
         return
     if find_spec(plan.report_to) is None:
-        raise SparksmithError(f"--report_to {plan.report_to} was asked for, and it is not installed here", f"uv pip install {plan.report_to}")
+        raise SparksmithError(
+            f"--report_to {plan.report_to} was asked for, and it is not installed here",
+            f"uv pip install {plan.report_to}",
+        )
     if plan.report_to == "wandb" and "WANDB_MODE" not in os.environ and not has_wandb_key():
         os.environ["WANDB_MODE"] = "offline"
         recorder.event("warning", message="wandb has no key here (WANDB_API_KEY): it records offline, for `wandb sync`")

@@ -38,7 +38,9 @@ class EpochSampler(torch.utils.data.Sampler):
 class FineTuner(SFTTrainer):
     """Supervised fine-tuning of a plan's model. The datasets hold input_ids and labels already."""
 
-    def __init__(self, plan: Plan, *, model, tokenizer, collator, train_rows, eval_rows, arguments: SFTConfig, callbacks):
+    def __init__(
+        self, plan: Plan, *, model, tokenizer, collator, train_rows, eval_rows, arguments: SFTConfig, callbacks
+    ):
         self.plan = plan
         self.tokens_seen = 0
         self.lengths = [len(ids) for ids in train_rows["input_ids"]]
