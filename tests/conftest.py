@@ -66,6 +66,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     monkeypatch.setenv("HF_HOME", str(home / ".cache/huggingface"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("PATH", f"{sys.prefix}/bin:{os.environ['PATH']}")  # as in an environment that was activated
     monkeypatch.delenv("SPARKSMITH_TRACE", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     return home

@@ -13,6 +13,7 @@ from sparksmith.recipe.aliases import ALIASES, REFUSED, canonical
 from sparksmith.recipe.schema import GROUPS, Recipe, group_of
 
 NOT_FLAGS = {"name", "description", "method"}
+ASKS_NOTHING = {"false", "no", "0", "off", "none", "sdpa"}  # values of a refused flag that want what is done anyway
 OPTIONAL_VALUE = {"resume_from_checkpoint": "latest"}
 TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 # Other switches: the key they set, and its value where they are true and where they are false.
@@ -101,11 +102,11 @@ def rewrite_arguments(args: Sequence[str]) -> list[str]:
             continue
         written, equals, value = word[2:].partition("=")
         name = canonical(written)
-        if name in REFUSED and not (name == "attn_implementation" and (value or (rest[0] if rest else "")) == "sdpa"):
-            raise UsageProblem(f"--{written} is not possible: {REFUSED[name]}", "sparksmith train --help")
-        if name == "attn_implementation":
+        if name in REFUSED:
             if not equals:
-                rest.pop(0)
+                value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
+            if value.lower() not in ASKS_NOTHING:
+                raise UsageProblem(f"--{written} is not possible: {REFUSED[name]}", "sparksmith train --help")
             continue
         negated = name.startswith("no_") and name[3:] in switches
         if negated or name in switches:

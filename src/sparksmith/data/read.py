@@ -90,7 +90,7 @@ def read_data(path: Path, data_format: str = "auto", header: str = "auto") -> Da
     if data_format == "jsonl":
         examples = _parse_jsonl(text, problems)
     else:
-        rows = list(_rows(text, data_format))
+        rows = list(_rows(text, data_format, path))
         if rows and (header == "yes" or (header == "auto" and _is_header(rows[0][1]))):
             found_header = tuple(rows.pop(0)[1])
         examples = _parse_rows(rows, data_format, problems)
@@ -177,7 +177,7 @@ def _find_format(path: Path, asked: str, text: str) -> str:
     )
 
 
-def _rows(text: str, data_format: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, data_format: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of each line that is not blank. TSV has no quotes: a tab always separates."""
     if data_format == "tsv":
         for number, line in enumerate(text.split("\n"), start=1):
@@ -193,7 +193,7 @@ def _rows(text: str, data_format: str) -> Iterator[tuple[int, list[str]]]:
             begin = reader.line_num + 1
     except csv.Error as error:
         raise SparksmithError(
-            f"line {reader.line_num}: not CSV: {error}",
+            f"{path}, line {reader.line_num}: not CSV: {error}",
             "a quote inside a field is written twice; tabs need none: use TSV",
         ) from None
 

@@ -51,7 +51,7 @@ class Recipe(BaseModel):
     )
     train_on: Literal["responses", "all"] = key("responses", "data", "which tokens the loss counts")
     max_length: Annotated[int, Field(ge=8)] = key(
-        512, "data", "the longest example, in tokens; longer ones are refused or cut as `too_long` says"
+        512, "data", "the longest example, in tokens; `too_long` says what becomes of longer ones"
     )
     too_long: Literal["drop", "error"] = key(
         "drop", "data", "what to do with an example over max_length", why="a cut response teaches to stop early"

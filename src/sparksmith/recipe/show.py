@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sparksmith.recipe.plan import Plan
 from sparksmith.recipe.schema import GROUPS, Recipe, group_of
 from sparksmith.recipe.settings import Settings
@@ -17,7 +19,7 @@ def describe_short(plan: Plan, settings: Settings) -> list[tuple[str, str]]:
         ("data", f"{plan.train_data.rows:,} examples from {_short(plan.train_data.path)}"),
         ("model", f"{plan.model}, {whole}, {plan.precision} on {plan.device}"),
         ("steps", f"{plan.max_steps:,} of batch {batch}, learning rate {plan.learning_rate:g}, {plan.optim}"),
-        ("run", f"{plan.output_dir}, a checkpoint every {plan.save_steps:,} steps, {plan.save_total_limit} kept"),
+        ("run", f"{_short(plan.output_dir)}, saved every {plan.save_steps:,} steps, {plan.save_total_limit} kept"),
     ]
     if plan.eval_data:
         lines.insert(1, ("held out", f"{plan.eval_data.rows:,} examples from {_short(plan.eval_data.path)}"))
@@ -47,5 +49,7 @@ def _value(value: object) -> str:
 
 
 def _short(path: str) -> str:
-    parts = path.split("/")
-    return path if len(parts) <= 3 else "/".join(["...", *parts[-2:]])
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

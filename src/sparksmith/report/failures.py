@@ -11,6 +11,7 @@ from pathlib import Path
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 from sparksmith.base.redact import redact_text
+from sparksmith.report.commands import typable
 from sparksmith.runs.layout import RunFolder
 
 
@@ -18,7 +19,7 @@ def show(error: SparksmithError) -> None:
     """`error:` with what is wrong, `hint:` with what to type."""
     print(f"{_paint('error:', '31')} {redact_text(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"{_paint('hint:', '36')} {redact_text(error.hint)}", file=sys.stderr)
+        print(f"{_paint('hint:', '36')} {typable(redact_text(error.hint))}", file=sys.stderr)
 
 
 def show_defect(error: BaseException, log: Path | None) -> None:
@@ -45,7 +46,7 @@ def say_stopped(folder: RunFolder, *, saved: bool) -> None:
             file=sys.stderr,
         )
     if last:
-        print(f"{_paint('hint:', '36')} {resume_command(folder)}", file=sys.stderr)
+        print(f"{_paint('hint:', '36')} {typable(resume_command(folder))}", file=sys.stderr)
 
 
 def resume_command(folder: RunFolder) -> str:
@@ -53,7 +54,8 @@ def resume_command(folder: RunFolder) -> str:
     command = [str(word) for word in read_json(folder.manifest).get("command", ["sparksmith", "train"])]
     if not any(word.replace("-", "_").startswith("__resume_from_checkpoint") for word in command):
         command.append("--resume_from_checkpoint")
-    if not any(word.replace("-", "_").startswith("__output_dir") for word in command):
+    named = any(word.replace("-", "_").startswith("__output_dir") for word in command)
+    if not named or any("{n}" in word for word in command):
         command += ["--output_dir", str(folder.path)]  # the last one counts
     return shlex.join(command)
 

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sparksmith.base.files import read_json
 from sparksmith.base.units import format_percent
+from sparksmith.report.commands import relative, typable
 from sparksmith.runs.layout import RunFolder
 from sparksmith.score.rates import Rate, Scores
 
@@ -19,7 +21,7 @@ ROWS = (
     ("PER", "per", "phones wrong"),
     ("WER", "wer", "words with a wrong phone"),
     ("stress error", "stress_error", "words stressed elsewhere"),
-    ("WER with stress", "wer_with_stress", "words with a wrong phone or stress"),
+    ("WER with stress", "wer_with_stress", "words wrong, stress counted"),
     ("CER", "cer", "characters wrong"),
     ("exact match", "exact_match", "rows right"),
 )
@@ -83,19 +85,18 @@ def show_result(
         console.print()
         console.print(prediction_table(examples, trained.predictions))
     console.print()
-    run = shlex.quote(_relative(folder))
     console.print("next:", style="bold")
-    prompt = shlex.quote(examples[0].prompt) if examples else "TEXT"
-    console.print(f"  sparksmith predict {run} {_clip(prompt)}", soft_wrap=True)
-    if trained is not None:
-        console.print(f"  sparksmith eval {run} FILE", soft_wrap=True)
-    console.print("  sparksmith train --help", soft_wrap=True)
+    for line in next_commands(folder, examples[0].prompt if examples else "TEXT", scored=trained is not None):
+        console.print(f"  {line}", soft_wrap=True)
 
 
-def _relative(folder: RunFolder) -> str:
-    from pathlib import Path
-
-    try:
-        return str(folder.path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder.path)
+def next_commands(folder: RunFolder, prompt: str, *, scored: bool) -> list[str]:
+    """What to type after a run."""
+    run = shlex.quote(relative(folder.path))
+    known = read_json(folder.manifest) if folder.manifest.is_file() else {}
+    lines = [
+        f"sparksmith predict {run} {shlex.quote(_clip(prompt))}",
+        *([f"sparksmith eval {run} FILE"] if scored else []),
+        f"sparksmith train {known.get('name') or 'sft'} --data_file FILE" + (" --eval_file FILE" if scored else ""),
+    ]
+    return [typable(line) for line in lines]

@@ -13,6 +13,7 @@ from typing import Literal
 
 Separated = Literal["phones", "words"]
 STRESS = "ˈ"
+MARKS = "ˈˌ"  # primary and secondary stress are no phones; only the primary is scored
 AFFRICATES = ("ts", "tʃ", "dʒ")
 TIE_BARS = "͜͡"
 # The vowel letters of the IPA chart (International Phonetic Association, 2020 revision).
@@ -38,13 +39,13 @@ def split_words(text: str, separated: Separated) -> list[Word]:
 
 
 def split_phones(word: str) -> list[str]:
-    """The phones of one word without spaces; the stress mark is an item of its own."""
+    """The phones of one word without spaces; a stress mark is an item of its own."""
     phones: list[str] = []
     joined = False
     for character in word:
-        modifies = unicodedata.category(character) in {"Mn", "Mc", "Me", "Lm", "Sk"} and character != STRESS
+        modifies = unicodedata.category(character) in {"Mn", "Mc", "Me", "Lm", "Sk"} and character not in MARKS
         affricate = bool(phones) and phones[-1] + character in AFFRICATES
-        if phones and phones[-1] != STRESS and (modifies or joined or affricate):
+        if phones and phones[-1] not in MARKS and (modifies or joined or affricate):
             phones[-1] += character
         else:
             phones.append(character)
@@ -59,7 +60,7 @@ def _make_word(items: list[str]) -> Word:
     for item in items:
         if STRESS in item and stressed is None:
             stressed = vowels
-        phone = item.replace(STRESS, "")
+        phone = "".join(character for character in item if character not in MARKS)
         if phone:
             phones.append(phone)
             vowels += is_vowel(phone)
