@@ -6,13 +6,14 @@ PYTHON := .venv/bin/python
 STACK := src/sparksmith/policy/stacks/train.txt
 DATA ?= ../shared/data
 .DEFAULT_GOAL := environment
-.PHONY: help environment development quickstart test lint format lock gpu-kit gpu-check test-old-stack clean
+.PHONY: help environment development quickstart test lint format docs lock gpu-kit gpu-check test-old-stack clean
 
 help:
 	@echo "make               the environment: .venv with torch and everything that training needs"
 	@echo "make quickstart    train a small model on the bundled Hebrew sample and show what it learned"
 	@echo "make test          lint, types and tests"
 	@echo "make lint          lint and types only      make format   lay the code out"
+	@echo "make docs          write docs/reference again"
 	@echo "make lock          resolve the requirement files again (needs the network)"
 	@echo "make gpu-kit DATA=FOLDER   gather into gpu-kit/ what a CUDA machine without a network needs"
 	@echo "make gpu-check     on that machine: train on the GPU and compare with the CPU"
@@ -47,10 +48,14 @@ lint: .venv/.development
 	@$(PYTHON) -m ruff check src tests benchmarks scripts
 	@$(PYTHON) -m ruff format --check src tests benchmarks scripts
 	@$(PYTHON) -m mypy
+	@$(PYTHON) scripts/reference.py --check
 
 format: .venv/.development
 	@$(PYTHON) -m ruff check --fix src tests benchmarks scripts
 	@$(PYTHON) -m ruff format src tests benchmarks scripts
+
+docs: .venv/.development
+	@$(PYTHON) scripts/reference.py
 
 lock: .venv/.development
 	@uv="$$(scripts/bring-uv)" && $(PYTHON) scripts/lock.py "$$uv"

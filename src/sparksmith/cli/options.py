@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 
@@ -149,33 +148,30 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name in reversed(flag_names()):
         field = Recipe.model_fields[name]
         command = click.option(
-            *spellings(name), name, cls=RecipeOption, default=None, help=field.description, metavar=_metavar(name)
+            *spellings(name), name, cls=RecipeOption, default=None, help=field.description, metavar=metavar(name)
         )(command)  # fmt: skip
     return command
 
 
-def _metavar(name: str) -> str:
-    annotation = Recipe.model_fields[name].annotation
-    options = [
-        str(value) for part in (annotation, *get_args(annotation)) for value in get_args(part) if isinstance(value, str)
-    ]
-    if not options:
-        options = [str(value) for value in get_args(annotation) if isinstance(value, str)]
-    numbers = str(annotation)
-    if "int" in numbers:
-        return "N"
-    if "float" in numbers:
-        return "NUMBER"
-    if options:
-        return "|".join(dict.fromkeys(options))
-    return "FILE" if name.endswith("_file") else "FOLDER" if name.endswith("_dir") else "TEXT"
+def metavar(name: str) -> str:
+    """What a key takes, as --help shows it: N|auto, bf16|fp32, FILE."""
+    text = "FILE" if name.endswith("_file") else "FOLDER" if name.endswith("_dir") else "TEXT"
+    words = {bool: "true|false", int: "N", float: "NUMBER", str: text}
+    leaves = _leaves(Recipe.model_fields[name].annotation)
+    return "|".join(leaf if isinstance(leaf, str) else words[leaf] for leaf in leaves)
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    """The plain types and the literal values that an annotation allows, None left out."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return _leaves(get_args(annotation)[0])
+    if parts := get_args(annotation):
+        return [leaf for part in parts for leaf in _leaves(part)]
+    return [] if annotation is type(None) else [annotation]
 
 
 def given_flags(options: dict[str, Any]) -> dict[str, Any]:
     """The recipe keys that were given on the command line, as text."""
     return {name: value for name, value in options.items() if name in Recipe.model_fields and value is not None}
-
-
-def absolute(name: str | None) -> str | None:
-    """A path made absolute; `sample:` names stay."""
-    return name if name is None or name.startswith("sample:") else str(Path(name).expanduser().absolute())
