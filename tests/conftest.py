@@ -23,6 +23,7 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers side by side that spin for each other's cores take minutes
 
 # The same examples every time, and no folder of them in the checkout.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "sparksmith-hypothesis")

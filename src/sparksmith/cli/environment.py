@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.machine.python_env import has_module
+from sparksmith.model.libraries import settle_libraries
 
 NEEDED = ("torch", "transformers", "trl")
 
@@ -20,7 +20,7 @@ def check_torch() -> None:
             f"not installed beside this command ({sys.prefix}): {', '.join(missing)}",
             "in a clone of Sparksmith: make, then .venv/bin/sparksmith ...",
         )
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    settle_libraries()
 
 
 def check_model(name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -21,8 +20,7 @@ def run_job(folder: Path) -> int:
 
     Ctrl+C reaches the Job by itself (it is in the terminal's process group), so this process only waits for it to end.
     """
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": os.environ.get("TOKENIZERS_PARALLELISM", "false")}
-    job = start(job_command(folder), environment=environment)
+    job = start(job_command(folder))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     forwarded = signal.signal(signal.SIGTERM, lambda *_: job.terminate())
     try:

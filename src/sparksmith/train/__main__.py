@@ -5,7 +5,6 @@ Puts the parts together as the command line does: evaluation, memory readings an
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from sparksmith import __version__
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
 from sparksmith.base.files import read_json
+from sparksmith.model.libraries import settle_libraries
 from sparksmith.recipe.plan import PLAN_VERSION, Plan
 from sparksmith.report import failures
 from sparksmith.runs.layout import RunFolder
@@ -65,7 +65,7 @@ def read_plan(folder: RunFolder) -> Plan:
 def run(folder: RunFolder, plan: Plan) -> int:
     """Train, evaluate, and leave a record of how it ended, whatever happens."""
     recorder = Recorder(folder)
-    _be_quiet()
+    settle_libraries()
     code: int = ExitCode.DEFECT
     state = "failed"
     try:
@@ -99,18 +99,7 @@ def run(folder: RunFolder, plan: Plan) -> int:
     return code
 
 
-def _be_quiet() -> None:
-    """Libraries' own chatter stays out of the progress line; their errors still raise."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    for name in ("torch.utils._pytree", "bitsandbytes"):  # what they say while they are imported concerns no run
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder) -> int:
-    import warnings
-
     from sparksmith.evaluate.dataset import evaluate_plan
     from sparksmith.machine.collect import collect
     from sparksmith.machine.memory import read_memory
@@ -121,8 +110,6 @@ def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder) -> int:
     from sparksmith.train.job import Helpers, carry_out
     from sparksmith.train.tracking import prepare_tracking
 
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning)
     machine = collect()
     write_manifest(
         folder, state="running", pid=os.getpid(), exit_code=None, sparksmith=__version__,
