@@ -27,7 +27,9 @@ def folder(tmp_path_factory) -> Path:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "HOME": str(folder), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    """As in an environment that was activated, so that commands are shown by their plain name."""
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "HOME": str(folder), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
 
 
 def sparksmith(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
