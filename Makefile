@@ -27,7 +27,7 @@ development: .venv/.development
 .venv/.train: $(STACK) pyproject.toml scripts/bring-uv
 	@uv="$$(scripts/bring-uv)" && set -e && \
 	{ [ -x $(PYTHON) ] || "$$uv" venv --quiet --python ">=3.11,<3.14" .venv; } && \
-	echo "installing the train stack into .venv (5 GB; a few minutes the first time)" && \
+	echo "installing the train stack into .venv (3 GB to fetch, 5.5 GB on the disk; a few minutes the first time)" && \
 	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes --compile-bytecode -r $(STACK) && \
 	"$$uv" pip install --quiet --python $(PYTHON) --no-deps --editable . && \
 	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m compileall -q src

@@ -21,7 +21,7 @@ BAD = [
     ({}, "trian", 2, "there is no command trian (perhaps you meant train)", "sparksmith --help"),
     ({}, "--nonsense", 2, "No such option", "--help"),
     ({}, "train", 2, "no data: neither the recipe nor a flag names a data_file", "--data_file FILE"),
-    ({}, "train --data_file absent.tsv", 1, "the data file absent.tsv does not exist", "--data_file takes"),
+    ({}, "train --data_file absent.tsv", 1, "absent.tsv does not exist", "--data_file takes"),
     ({"near.tsv": b"a\tb\n"}, "train --data_file absent.tsv", 1, "does not exist", "there are near.tsv"),
     ({}, "train --data_file .", 1, ". is a folder", "ls ."),
     ({"a.tsv": b""}, "train --data_file a.tsv", 1, "a.tsv is empty", "TSV, CSV or JSONL"),

@@ -57,7 +57,7 @@ def test_every_verb_has_help(type_in, verb):
 
 def test_the_help_of_train_shows_every_flag_once(type_in):
     _, out, _ = type_in("train", "--help")
-    shown = [line.split()[0] for line in out.splitlines() if line.startswith("  --")]
+    shown = [line.split()[0] for line in out[out.index("\nData:") :].splitlines() if line.startswith("  --")]
     assert [word for word in shown if word[2:] in flag_names()] == [f"--{name}" for name in flag_names()]
     assert "(also --per_device_train_batch_size)" in " ".join(out.split())
 
@@ -154,6 +154,7 @@ def test_a_run_is_written_and_then_started(type_in, started, tmp_path):
 
 def test_a_fresh_run_does_not_write_into_another(type_in, started, tmp_path):
     assert type_in("train", "--data_file", "data.tsv")[0] == 0
+    (tmp_path / "outputs/checkpoint-5").mkdir()
     before = (tmp_path / "outputs/plan.json").read_text()
     code, out, err = type_in("train", "--data_file", "data.tsv", "--seed", "1")
     assert (code, out) == (1, "")
@@ -168,6 +169,18 @@ def test_a_fresh_run_does_not_write_into_another(type_in, started, tmp_path):
     assert run["state"] == "planned"
 
 
+def test_what_an_earlier_try_left_without_a_checkpoint_is_no_obstacle(type_in, started, tmp_path):
+    """A model that could not be loaded, or Ctrl+C before the first save, leaves records only: nothing to lose."""
+    assert type_in("train", "--data_file", "data.tsv")[0] == 0
+    (tmp_path / "outputs/g2p-word-1").mkdir()  # another run's folder inside
+    (tmp_path / "outputs/mine.txt").write_text("mine")
+    first = json.loads((tmp_path / "outputs/manifest.json").read_text())["run"]
+    assert type_in("train", "--data_file", "data.tsv", "--seed", "1")[0] == 0
+    assert json.loads((tmp_path / "outputs/manifest.json").read_text())["run"] != first
+    assert json.loads((tmp_path / "outputs/plan.json").read_text())["seed"] == 1
+    assert (tmp_path / "outputs/g2p-word-1").is_dir() and (tmp_path / "outputs/mine.txt").read_text() == "mine"
+
+
 def test_a_checkpoint_that_is_none(type_in, started, tmp_path):
     code, _, err = type_in("train", "--data_file", "data.tsv", "--resume_from_checkpoint", "checkpoint-5")
     assert code == 1
@@ -175,8 +188,13 @@ def test_a_checkpoint_that_is_none(type_in, started, tmp_path):
     (tmp_path / "checkpoint-5").mkdir()
     code, _, err = type_in("train", "--data_file", "data.tsv", "--resume_from_checkpoint", "checkpoint-5")
     assert code == 1
-    assert "has no trainer_state.json" in err
-    (tmp_path / "checkpoint-5/trainer_state.json").write_text("{}")
+    assert "is not a whole checkpoint: trainer_state.json is missing; optimizer.pt is missing" in err
+    assert "hint: start afresh with another --output_dir" in err
+    for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt", "model.safetensors"):
+        (tmp_path / "checkpoint-5" / name).write_text("{}")
+    code, _, err = type_in("train", "--data_file", "data.tsv", "--resume_from_checkpoint", "checkpoint-5")
+    assert (code, "trainer_state.json says no step" in err) == (1, True)
+    (tmp_path / "checkpoint-5/trainer_state.json").write_text('{"global_step": 5}')
     assert type_in("train", "--data_file", "data.tsv", "--resume_from_checkpoint", "checkpoint-5")[0] == 0
     plan = json.loads((tmp_path / "outputs/plan.json").read_text())
     assert plan["resume_from_checkpoint"] == str(tmp_path / "checkpoint-5")

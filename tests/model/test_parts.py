@@ -111,7 +111,7 @@ def test_matrices_decay_and_vectors_do_not(tmp_path):
     ("source", "expected"),
     [
         ("./no/such/folder", "the folder ./no/such/folder does not exist"),
-        ("nobody/no-such-model", "neither in the hub's cache nor could it be fetched"),
+        ("nobody/no-such-model", "not in the hub's cache, and huggingface.co cannot be reached"),
     ],
 )
 def test_a_model_that_is_not_there_is_said_plainly(source, expected):

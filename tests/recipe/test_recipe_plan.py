@@ -242,7 +242,7 @@ def test_a_plan_in_words():
     rows = {name: (value, origin) for _, table in groups for name, value, origin in table}
     assert set(rows) == set(Recipe.model_fields)
     assert rows["seed"] == ("9", "flag")
-    assert rows["batch_size"] == ("24", "recipe: recipe")
+    assert rows["batch_size"] == ("24", "recipe")
     assert rows["precision"] == ("bf16", "this machine and data: the GPU has bfloat16")
     assert rows["separator"][0] == "\\n"
     assert rows["max_steps"] == ("156", "this machine and data: 3 epochs of 52 steps")

@@ -11,6 +11,7 @@ from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
 from sparksmith.recipe.read import Request
 from sparksmith.recipe.schema import GROUPS, Recipe, group_of
 from sparksmith.recipe.settings import BATCH_KEYS, Settings, resolve
+from sparksmith.recipe.shipped import find_recipe
 
 
 def trio(batch=None, micro=None, accumulation=None) -> dict[str, object]:
@@ -231,3 +232,29 @@ def test_all_bad_flags_are_told_together():
         "--batch_size",
         "--seed",
     ]
+
+
+class TestAnotherModel:
+    """A flag that puts a trained model in `tiny`'s place drops what the recipe chose for it, and the other way round."""
+
+    def test_tiny_in_place_of_a_chat_model_trains_in_full(self):
+        settings = resolve(find_recipe("sft"), {"model": "tiny"})
+        assert settings.values.full_finetuning is True
+        assert settings.values.learning_rate == 2e-3
+        assert "unsloth/gemma-3-270m-it" in settings.origins["lora_r"].why
+
+    def test_a_chat_model_in_place_of_tiny_gets_an_adapter_and_small_steps(self):
+        settings = resolve(find_recipe("g2p-hebrew"), {"model": "some/model"})
+        values = settings.values
+        assert (values.full_finetuning, values.learning_rate, values.dropout) == (False, 5e-5, 0.0)
+        assert values.label_smoothing == 0.0
+        assert values.batch_size == 32 and values.system_prompt  # what does not depend on the model stays
+
+    def test_flags_stay(self):
+        settings = resolve(find_recipe("sft"), {"model": "tiny", "lora_r": "8", "learning_rate": "0.25"})
+        assert (settings.values.full_finetuning, settings.values.lora_r) == (False, 8)
+        assert settings.values.learning_rate == 0.25
+
+    def test_another_model_of_the_same_kind_keeps_the_recipe(self):
+        settings = resolve(find_recipe("sft"), {"model": "some/model"})
+        assert settings.origins["learning_rate"].source == "recipe"

@@ -15,7 +15,8 @@ from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, new_run_id, read_lines, schema, write_evaluation, write_manifest
 from sparksmith.score.rates import score
 
-SCHEMAS = ["manifest", "event", "metric", "evaluation", "prediction"]
+SCHEMAS = ["manifest", "event", "metric", "evaluation", "prediction", "status"]
+PROCESS = {"pid": 4, "start_ticks": 5, "boot": "b"}
 SECRET = "hf_" + "abcdEFGH" * 4
 
 
@@ -137,15 +138,22 @@ def test_no_secret_is_written(folder, recorder):
 
 def test_the_manifest_is_renewed(folder):
     write_manifest(
-        folder, run="20261121-031500-1a2b", created=1.5, sparksmith="0.1.0", state="planned", name="sft", pid=4
+        folder,
+        run="20261121-031500-1a2b",
+        created=1.5,
+        sparksmith="0.1.0",
+        state="planned",
+        name="sft",
+        process=PROCESS,
     )
     first = json.loads(folder.manifest.read_text())
     check("manifest", first)
-    write_manifest(folder, state="finished", pid=None, exit_code=0, packages={"torch": "2.13.0"})
+    write_manifest(folder, state="finished", process=None, exit_code=0, packages={"torch": "2.13.0"})
     second = json.loads(folder.manifest.read_text())
     check("manifest", second)
-    assert second == {**first, "state": "finished", "pid": None, "exit_code": 0, "packages": {"torch": "2.13.0"}}
+    assert second == {**first, "state": "finished", "process": None, "exit_code": 0, "packages": {"torch": "2.13.0"}}
     assert refused("manifest", {**first, "state": "unknown"})
+    assert refused("manifest", {**first, "process": {"pid": 4}})
     assert refused("manifest", {**first, "unknown": 1})
     assert refused("manifest", {name: value for name, value in first.items() if name != "run"})
 

@@ -42,3 +42,16 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command that shares our terminal, and leave it running."""
     return subprocess.Popen(list(argv), cwd=cwd, env=dict(environment) if environment is not None else None)
+
+
+def start_detached(argv: Sequence[str], log: Path, *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, with no input and its output appended to a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(argv),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )

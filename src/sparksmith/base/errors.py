@@ -18,6 +18,8 @@ class ExitCode(IntEnum):
     MENDABLE = 1  # the user can mend it, or a verdict is no
     USAGE = 2
     DEFECT = 70
+    STOPPED_SAVED = 75  # asked through the stop channel
+    STOPPED_UNSAVED = 76
     HANGUP = 129
     INTERRUPTED = 130
     KILLED = 137

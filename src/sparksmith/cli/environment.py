@@ -42,3 +42,22 @@ def check_model(name: str) -> None:
             f"{name} does not exist",
             "RUN is the folder that train printed, a model's folder, or a hub id such as Qwen/Qwen3-0.6B",
         )
+
+
+def check_model_source(name: str) -> None:
+    """What `--model` names, as far as that shows without torch: a path must be a model's folder.
+
+    Raises `SparksmithError`; `tiny` and hub ids pass.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        raise SparksmithError(f"{name} is a file; a model is a folder, a hub id, or `tiny`", f"ls {path.parent}")
+    if path.is_dir():
+        if (path / "plan.json").is_file():
+            newest = sorted(path.glob("checkpoint-*"), key=lambda one: one.stat().st_mtime)
+            hint = f"--model {newest[-1]}" if newest else "--model takes a hub id, a model's folder, or `tiny`"
+            raise SparksmithError(f"{name} is a run, not a model", hint)
+        if not (path / "config.json").is_file():
+            raise SparksmithError(f"{name} holds no model: it has no config.json", f"ls {name}")
+    elif path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise SparksmithError(f"the folder {name} does not exist", "--model takes a hub id, a local folder, or `tiny`")

@@ -64,7 +64,9 @@ def evaluate(
     result = score_examples(
         ready.model, ready.encoder, examples, separated=ready.separated, max_new_tokens=ready.max_new_tokens,
         batch_size=ready.batch_size, bf16=ready.bf16,
-        on_batch=lambda done: progress({"kind": "evaluating", "when": "", "done": done, "rows": len(examples)}),
+        on_batch=lambda done: progress(
+            {"kind": "evaluating", "when": "the answers", "done": done, "rows": len(examples)}
+        ),
     )  # fmt: skip
     if as_json:
         summary = {

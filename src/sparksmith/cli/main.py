@@ -14,6 +14,10 @@ VERBS = {
     "train": ("sparksmith.cli.train", "train", "Fine-tune a model on a file of your own."),
     "eval": ("sparksmith.cli.eval", "evaluate", "Score a run or a model on a file."),
     "predict": ("sparksmith.cli.predict", "predict", "Answer with a trained model."),
+    "runs": ("sparksmith.cli.runs", "runs", "What runs, ran, died and why; how to go on."),
+    "logs": ("sparksmith.cli.logs", "logs", "What a run has said; -f follows it."),
+    "stop": ("sparksmith.cli.stop", "stop", "Ask a job to save and stop."),
+    "clean": ("sparksmith.cli.clean", "clean", "Delete runs, or what broken saves have left."),
     "recipe": (
         "sparksmith.cli.recipe",
         "recipe",

@@ -16,7 +16,11 @@ ASKS_NOTHING = {"false", "no", "0", "off", "none", "sdpa"}  # values of a refuse
 OPTIONAL_VALUE = {"resume_from_checkpoint": "latest"}
 TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 # Other switches: the key they set, and its value where they are true and where they are false.
-SHORTHANDS = {"bf16": ("precision", "bf16", "fp32"), "lora": ("full_finetuning", "false", "true")}
+SHORTHANDS = {
+    "bf16": ("precision", "bf16", "fp32"),
+    "use_peft": ("full_finetuning", "false", "true"),
+    "lora": ("full_finetuning", "false", "true"),
+}
 
 
 def is_switch(name: str) -> bool:

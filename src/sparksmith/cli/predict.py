@@ -26,8 +26,8 @@ def predict(run: str, texts: tuple[str, ...], max_new_tokens: int | None, device
         raise UsageProblem(
             "nothing to answer: no TEXT, and standard input is a terminal", f"sparksmith predict {run} TEXT"
         )
-    prompts = list(texts) or [line.strip() for line in sys.stdin if line.strip()]
-    if not all(prompt.strip() for prompt in prompts) or not prompts:
+    prompts = list(texts) or [line.strip() for line in sys.stdin]
+    if not any(prompt.strip() for prompt in prompts):
         raise UsageProblem("nothing to answer: the text is empty", f"sparksmith predict {run} TEXT")
     check_torch()
     from sparksmith.data.examples import Message
@@ -35,13 +35,12 @@ def predict(run: str, texts: tuple[str, ...], max_new_tokens: int | None, device
     from sparksmith.evaluate.load import load_ready
 
     ready = load_ready(run, max_new_tokens=max_new_tokens, device=device)
-    encoded = [ready.encoder.encode_prompt([Message("user", prompt)]) for prompt in prompts]
-    for text in answer(
-        ready.model,
-        ready.encoder,
-        encoded,
-        max_new_tokens=ready.max_new_tokens,
-        batch_size=ready.batch_size,
-        bf16=ready.bf16,
-    ):
-        click.echo(text)
+    asked = [prompt for prompt in prompts if prompt.strip()]
+    answers = iter(
+        answer(
+            ready.model, ready.encoder, [ready.encoder.encode_prompt([Message("user", prompt)]) for prompt in asked],
+            max_new_tokens=ready.max_new_tokens, batch_size=ready.batch_size, bf16=ready.bf16,
+        )
+    )  # fmt: skip
+    for prompt in prompts:  # one line for each, so that answers stay beside what was asked
+        click.echo(next(answers) if prompt.strip() else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,28 +12,33 @@ import click
 
 from sparksmith import __version__
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
-from sparksmith.base.files import write_atomic, write_json
+from sparksmith.base.files import read_json, write_atomic, write_json
 from sparksmith.base.redact import redact_text
-from sparksmith.cli.environment import check_torch
+from sparksmith.cli.environment import check_model_source, check_torch
 from sparksmith.cli.options import TrainCommand, given_flags, recipe_options
+from sparksmith.jobs.lock import is_held
 from sparksmith.recipe.read import Request
 from sparksmith.recipe.shipped import find_recipe, locate_data
+from sparksmith.runs.checkpoints import checkpoint_folders
+from sparksmith.runs.clean import bears_mark, delete, own_paths
+from sparksmith.runs.layout import RunFolder
 
 
 @click.command(cls=TrainCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("recipe", required=False)
 @click.option("--dry-run", "--dry_run", "dry_run", is_flag=True, help="print the whole plan and stop")
 @click.option("--json", "as_json", is_flag=True, help="with --dry-run: the plan as JSON on standard output")
+@click.option("--detach", is_flag=True, help="leave the job behind; `sparksmith logs -f` follows it")
 @recipe_options
-def train(recipe: str | None, dry_run: bool, as_json: bool, **options: Any) -> int:
+def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **options: Any) -> int:
     """Fine-tune a model.
 
     RECIPE is a shipped recipe's name (`sparksmith recipe list`) or a YAML file; without one it is `sft`: a LoRA adapter
     on unsloth/gemma-3-270m-it. A flag overrides the recipe's key; dashes and underscores are the same.
+
+    --resume_from_checkpoint goes on with the run in output_dir; without RECIPE as what that run was.
     """
-    from sparksmith.data.read import DataFile, read_data
-    from sparksmith.machine.collect import collect
-    from sparksmith.recipe.plan import plan as make_plan
+    from sparksmith.cli import resume
     from sparksmith.recipe.settings import resolve
     from sparksmith.runs.layout import choose_folder
 
@@ -40,50 +46,99 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, **options: Any) -> i
         raise UsageProblem(
             "--json goes with --dry-run: a run's output is its folder", "sparksmith train --dry-run --json ..."
         )
-    request = find_recipe(recipe or "sft")
     flags = given_flags(options)
-    resolved = resolve(request, flags)
-    values = resolved.values
+    request = _find_request(recipe, flags)
+    settings = resolve(request, flags)
+    values = settings.values
+    resuming = values.resume_from_checkpoint is not None
+    checkpoint = resume.named_checkpoint(values.resume_from_checkpoint)
+    folder = choose_folder(values.output_dir, resume=resuming)
+    files = _read_files(values)
+    begun = RunFolder(checkpoint.parent) if checkpoint and not folder.is_run() else folder
+    before = resume.read_old_plan(begun) if resuming else None
+    plan = _make_plan(settings, files, folder, checkpoint)
+    if resuming:
+        plan = resume.keep_division(plan, before, settings)
+    if as_json:
+        click.echo(plan.model_dump_json(indent=2))
+        return ExitCode.DONE
+    _show(plan, settings, files, whole=dry_run)
+    if resuming:
+        resume.check_resume(plan, before, folder, checkpoint)
+    _check_folder(folder, resuming=resuming)
+    check_model_source(plan.model)
+    if dry_run:
+        click.echo("\nnothing was started or written (--dry-run)", err=True)
+        return ExitCode.DONE
+    check_torch()
+    _make_folder(folder, resuming=resuming)
+    _write(folder, request, settings, plan)
+    return _start(folder, detach=detach)
+
+
+def _find_request(recipe: str | None, flags: dict[str, Any]) -> Request:
+    """The recipe that was named; to go on, what the run was; `sft` otherwise."""
+    from sparksmith.cli.resume import own_request
+    from sparksmith.recipe.schema import Recipe
+    from sparksmith.runs.layout import choose_folder
+
+    if recipe is None and "resume_from_checkpoint" in flags:
+        name = flags["resume_from_checkpoint"]
+        where = flags.get("output_dir") or Recipe.model_fields["output_dir"].default
+        folder = choose_folder(str(where), resume=True)
+        if name != "latest" and "output_dir" not in flags:
+            folder = RunFolder(Path(name).expanduser().absolute().parent)
+        own = own_request(folder)
+        if own is not None:
+            return own
+        if "data_file" not in flags:
+            raise SparksmithError(
+                f"there is no run in {folder.path} to go on with",
+                "sparksmith runs   lists the runs; --output_dir FOLDER names one",
+            )
+    return find_recipe(recipe or "sft")
+
+
+def _read_files(values: Any) -> list[tuple[str, Any]]:
+    """Read and check the data files, before anything else happens."""
+    from sparksmith.data.read import read_data
+
     if values.data_file is None:
         raise UsageProblem(
             "no data: neither the recipe nor a flag names a data_file",
             "sparksmith train --data_file FILE   (TSV, CSV or JSONL), or try sparksmith train g2p-hebrew",
         )
-    files: list[tuple[str, DataFile]] = []
-    for label, name in (("data", values.data_file), ("held out", values.eval_file)):
-        if name is not None:
-            files.append((label, read_data(locate_data(name), values.data_format, values.header)))
+    named = [("data", values.data_file), ("held out", values.eval_file)]
+    return [
+        (label, read_data(locate_data(name), values.data_format, values.header))
+        for label, name in named
+        if name is not None
+    ]
+
+
+def _make_plan(settings: Any, files: list[tuple[str, Any]], folder: RunFolder, checkpoint: Path | None) -> Any:
+    from sparksmith.machine.collect import collect
+    from sparksmith.recipe.plan import plan as make_plan
+
     facts = [file.facts() for _, file in files]
-    folder = choose_folder(values.output_dir, resume=values.resume_from_checkpoint is not None)
-    plan = make_plan(resolved, collect(), facts[0], facts[1] if len(facts) > 1 else None)
-    plan = plan.model_copy(update={"output_dir": str(folder.path), "resume_from_checkpoint": _checkpoint(values)})
-    if as_json:
-        click.echo(plan.model_dump_json(indent=2))
-        return ExitCode.DONE
-    _show(plan, resolved, files, whole=dry_run)
-    if dry_run:
-        return ExitCode.DONE
-    check_torch()
-    _check_folder(folder, resume=values.resume_from_checkpoint is not None)
-    _write(folder, request, resolved, plan)
-    from sparksmith.jobs.start import run_job
-
-    return run_job(folder.path)
+    plan = make_plan(settings, collect(), facts[0], facts[1] if len(facts) > 1 else None)
+    update: dict[str, Any] = {"output_dir": str(folder.path)}
+    if checkpoint is not None:
+        update["resume_from_checkpoint"] = str(checkpoint)
+    return plan.model_copy(update=update)
 
 
-def _checkpoint(values: Any) -> str | None:
-    """`latest`, or the named checkpoint's absolute path. Raises `SparksmithError` where it is not there."""
-    name: str | None = values.resume_from_checkpoint
-    if name is None or name == "latest":
-        return name
-    path = Path(name).expanduser().absolute()
-    if not path.is_dir():
-        raise SparksmithError(
-            f"the checkpoint {name} does not exist", "--resume_from_checkpoint alone takes the newest of output_dir"
-        )
-    if not (path / "trainer_state.json").is_file():
-        raise SparksmithError(f"{name} is no checkpoint: it has no trainer_state.json", f"ls {path}")
-    return str(path)
+def _start(folder: RunFolder, *, detach: bool) -> int:
+    from sparksmith.jobs.start import detach_job, run_job
+    from sparksmith.report.commands import typable
+
+    if not detach:
+        return run_job(folder.path)
+    job = detach_job(folder.path, folder.path / "job.log")
+    run = shlex.quote(str(folder.path))
+    click.echo(f"the job runs on as process {job.pid}; it outlives this terminal", err=True)
+    click.echo(f"hint: {typable(f'sparksmith logs -f {run}')}   or {typable(f'sparksmith stop {run}')}", err=True)
+    return ExitCode.DONE
 
 
 def _show(plan: Any, settings: Any, files: list[tuple[str, Any]], *, whole: bool) -> None:
@@ -100,18 +155,27 @@ def _show(plan: Any, settings: Any, files: list[tuple[str, Any]], *, whole: bool
         click.echo(f"\n{group}")
         for name, value, why in rows:
             click.echo(f"  {name:<28}{value:<24} {why}")
-    click.echo("\nnothing was started or written (--dry-run)", err=True)
 
 
-def _check_folder(folder: Any, *, resume: bool) -> None:
+def _check_folder(folder: RunFolder, *, resuming: bool) -> None:
     """A fresh run does not write into another run's folder."""
-    if folder.is_run() and not resume:
+    if is_held(folder.path):
+        raise SparksmithError(
+            f"a job is running in {folder.path}", f"sparksmith stop {folder.path}, or another --output_dir"
+        )
+    if folder.is_run() and not resuming and checkpoint_folders(folder.path):
         raise SparksmithError(
             f"{folder.path} holds a run already",
             "go on with it: --resume_from_checkpoint; or a new folder: --output_dir OTHER; or delete it: "
-            f"rm -r {folder.path}",
+            f"sparksmith clean {shlex.quote(str(folder.path))}",
         )
+
+
+def _make_folder(folder: RunFolder, *, resuming: bool) -> None:
+    """The run's folder; the records of an earlier try that saved nothing go. Raises `SparksmithError`."""
     try:
+        if folder.is_run() and not resuming:
+            delete(own_paths(folder))
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SparksmithError(
@@ -119,13 +183,22 @@ def _check_folder(folder: Any, *, resume: bool) -> None:
         ) from None
 
 
-def _write(folder: Any, request: Request, settings: Any, plan: Any) -> None:
+def _write(folder: RunFolder, request: Request, settings: Any, plan: Any) -> None:
+    """The run's folder as the Job wants it, and an entry in the register of runs."""
     from sparksmith.runs.records import new_run_id, write_manifest
+    from sparksmith.runs.register import register
 
+    # the manifest first: a folder that bears its mark can be cleaned
+    known = read_json(folder.manifest) if bears_mark(folder) else {}
+    run, created = str(known.get("run", new_run_id())), float(known.get("created", time.time()))
+    write_manifest(
+        folder, run=run, created=created, name=plan.name, sparksmith=__version__, state="planned",
+        command=["sparksmith", *sys.argv[1:]],
+    )  # fmt: skip
     write_atomic(folder.recipe, redact_text(request.text))
     write_json(folder.settings, settings.model_dump(mode="json"))
     write_json(folder.plan, plan.model_dump(mode="json"))
-    known = {} if folder.manifest.is_file() else {"run": new_run_id(), "created": time.time()}
-    write_manifest(
-        folder, **known, name=plan.name, sparksmith=__version__, command=["sparksmith", *sys.argv[1:]], state="planned"
-    )  # fmt: skip
+    try:
+        register(run, folder, created)
+    except OSError as error:
+        click.echo(f"warning: this run will not be in `sparksmith runs`: {error}", err=True)

@@ -112,14 +112,15 @@ class Encoder:
                 )
             return [Segment(example.prompt + self.separator, False), Segment(example.response, True)]
         turns = self._with_system(example.messages)
-        whole = self._render(turns, ask=False).rstrip()
+        line = example.line
+        whole = self._render(turns, ask=False, line=line).rstrip()
         segments: list[Segment] = []
         done = 0
         for at, turn in enumerate(turns):
             if turn.role != "assistant":
                 continue
-            before = self._render(turns[:at], ask=True)
-            upto = self._render(turns[: at + 1], ask=False).rstrip()
+            before = self._render(turns[:at], ask=True, line=line)
+            upto = self._render(turns[: at + 1], ask=False, line=line).rstrip()
             if not (upto.startswith(before) and whole.startswith(upto)):
                 if at < len(turns) - 1:
                     self.turns_not_found += 1  # some templates rewrite earlier answers
@@ -139,25 +140,32 @@ class Encoder:
             return list(messages)
         return [Message("system", self.system_prompt), *messages]
 
-    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
+    def _render(self, messages: Sequence[Message], *, ask: bool, line: int | None = None) -> str:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask)
         except Exception as error:  # jinja's own errors, and what templates raise
-            raise SparksmithError(
-                f"the model's chat template refuses this conversation: {error}",
-                "leave the system prompt out" if self.system_prompt else None,
-            ) from error
+            raise self._refused(error, line) from error
         return text
+
+    def _refused(self, error: Exception, line: int | None) -> SparksmithError:
+        where = f"line {line}: " if line is not None else ""
+        return SparksmithError(
+            f"{where}the model's chat template refuses this conversation: {error}",
+            "leave the system prompt out" if self.system_prompt else "mend that line, or take it out of the data",
+        )
 
     def _encode_marked(self, example: Example) -> Encoded:
         if example.kind == "text":
             ids = list(self.tokenizer(example.text, add_special_tokens=False)["input_ids"])
             return self._join(example, [(ids, True)])
         turns = [{"role": turn.role, "content": turn.content} for turn in self._with_system(example.messages)]
-        made = self.tokenizer.apply_chat_template(
-            turns, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-        )  # fmt: skip
+        try:
+            made = self.tokenizer.apply_chat_template(
+                turns, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            )
+        except Exception as error:  # as in _render
+            raise self._refused(error, example.line) from error
         marks = made["assistant_masks"]
         if not any(marks):
             raise SparksmithError(f"line {example.line}: the chat template marks no token as the assistant's")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksmith.base.errors import SparksmithError, describe_problems
+from sparksmith.base.errors import SparksmithError, describe_problems, perhaps
 from sparksmith.base.files import sha256_of
 from sparksmith.data.examples import Example, Message, pair
 from sparksmith.recipe.plan import DataFacts
@@ -134,7 +134,9 @@ def _read_text(path: Path) -> str:
             if near
             else "--data_file takes a TSV, CSV or JSONL file"
         )
-        raise SparksmithError(f"the data file {path} does not exist", hint) from None
+        raise SparksmithError(
+            f"the data file {path.absolute()} does not exist{perhaps(path.name, near)}", hint
+        ) from None
     except IsADirectoryError:
         raise SparksmithError(f"{path} is a folder; a data file is wanted", f"ls {path}") from None
     except OSError as error:
@@ -247,6 +249,8 @@ def _parse_row(line: int, row: Any) -> Example | str:
         return f"{type(row).__name__} instead of an object"
     if "messages" in row:
         return _parse_messages(line, row["messages"])
+    if "prompt" in row and "response" in row and "completion" not in row:
+        row = {**row, "completion": row["response"]}
     if "prompt" in row and "completion" in row:
         cells = (row["prompt"], row["completion"])
         if not all(isinstance(cell, str) for cell in cells):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1)]
@@ -20,9 +20,12 @@ YesNo = BeforeValidator(lambda value: {True: "yes", False: "no"}[value] if isins
 GROUPS = ("data", "model", "adapter", "training", "evaluation", "record")
 
 
-def key(default: Any, group: str, help: str, *, why: str = "") -> Any:
-    """A recipe key: its default, the group that --help shows it in, what it means, and why this default."""
-    return Field(default, description=help, json_schema_extra={"group": group, "why": why})
+def key(default: Any, group: str, help: str, *, why: str = "", free: bool = False) -> Any:
+    """A recipe key: its default, the group that --help shows it in, what it means, and why this default.
+
+    `free` says that a run may go on under another value of it; without it another value makes it another run.
+    """
+    return Field(default, description=help, json_schema_extra={"group": group, "why": why, "free": free})
 
 
 class Recipe(BaseModel):
@@ -30,14 +33,23 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
-    name: str = key("", "record", "what the recipe is called")
-    description: str = key("", "record", "one line of what it is for")
+    @field_validator("max_steps", mode="before")
+    @classmethod
+    def _as_transformers(cls, value: Any) -> Any:
+        """-1 is Transformers' way of saying that the epochs decide."""
+        return None if str(value) == "-1" else value
+
+    name: str = key("", "record", "what the recipe is called", free=True)
+    description: str = key("", "record", "one line of what it is for", free=True)
     method: Literal["sft"] = key("sft", "training", "supervised fine-tuning")
 
     data_file: str | None = key(
-        None, "data", "the training data: TSV or CSV of two columns, or JSONL (prompt/completion, messages or text)"
+        None,
+        "data",
+        "the training data: TSV or CSV of two columns, or JSONL (prompt/completion, messages or text)",
+        free=True,
     )
-    eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score")
+    eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score", free=True)
     data_format: Literal["auto", "tsv", "csv", "jsonl"] = key(
         "auto", "data", "how to read the files", why="by the name's ending"
     )
@@ -45,7 +57,7 @@ class Recipe(BaseModel):
         "auto", "data", "whether TSV and CSV start with a line of column names"
     )
     system_prompt: str | None = key(None, "data", "a system message put before every example")
-    system_prompt_file: str | None = key(None, "data", "the same, read from a text file")
+    system_prompt_file: str | None = key(None, "data", "the same, read from a text file", free=True)
     separator: str = key(
         "\n", "data", "what stands between prompt and response where the tokenizer has no chat template"
     )
@@ -63,12 +75,12 @@ class Recipe(BaseModel):
     model: str = key(
         "unsloth/gemma-3-270m-it", "model", "a hub id, a local folder, or `tiny` (made here, from scratch)"
     )
-    device: Literal["auto", "cpu", "cuda"] = key("auto", "model", "where to train")
+    device: Literal["auto", "cpu", "cuda"] = key("auto", "model", "where to train", free=True)
     precision: Literal["auto", "bf16", "fp32"] = key(
-        "auto", "model", "bf16: matrix products in bfloat16, trained weights in fp32"
+        "auto", "model", "bf16: matrix products in bfloat16, trained weights in fp32", free=True
     )
     gradient_checkpointing: bool | Auto = key(
-        "auto", "model", "recompute activations in the backward pass: less memory, more time"
+        "auto", "model", "recompute activations in the backward pass: less memory, more time", free=True
     )
     dropout: Share = key(0.0, "model", "dropout on what each attention and feed-forward block adds")
     tiny_hidden_size: Annotated[int, Field(ge=16, multiple_of=16)] = key(128, "model", "width of `tiny`")
@@ -83,13 +95,17 @@ class Recipe(BaseModel):
         "all-linear", "adapter", "which layers get LoRA: `all-linear`, or names separated by commas"
     )
 
-    max_steps: Positive | None = key(None, "training", "optimizer steps; without it, num_train_epochs decides")
+    max_steps: Positive | None = key(
+        None, "training", "optimizer steps; without it, num_train_epochs decides", free=True
+    )
     num_train_epochs: Annotated[float, Field(gt=0)] = key(
-        3.0, "training", "passes over the data, where max_steps is not given"
+        3.0, "training", "passes over the data, where max_steps is not given", free=True
     )
     batch_size: Positive = key(8, "training", "examples per optimizer step (the effective batch)")
-    micro_batch_size: Positive | Auto = key("auto", "training", "examples per forward pass")
-    gradient_accumulation_steps: Positive | Auto = key("auto", "training", "forward passes per optimizer step")
+    micro_batch_size: Positive | Auto = key("auto", "training", "examples per forward pass", free=True)
+    gradient_accumulation_steps: Positive | Auto = key(
+        "auto", "training", "forward passes per optimizer step", free=True
+    )
     learning_rate: Annotated[float, Field(gt=0)] | Auto = key("auto", "training", "the highest learning rate")
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = key(
         "linear", "training", "how the learning rate falls"
@@ -110,23 +126,32 @@ class Recipe(BaseModel):
     )
 
     eval_steps: Annotated[int, Field(ge=0)] | Auto = key(
-        "auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never"
+        "auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never", free=True
     )
-    evaluate_untrained: bool | Auto = key("auto", "evaluation", "score the model before training too")
-    eval_batch_size: Positive = key(64, "evaluation", "examples generated at once")
-    max_new_tokens: Positive | Auto = key("auto", "evaluation", "the longest response to generate, in tokens")
+    evaluate_untrained: bool | Auto = key("auto", "evaluation", "score the model before training too", free=True)
+    eval_batch_size: Positive = key(64, "evaluation", "examples generated at once", free=True)
+    max_new_tokens: Positive | Auto = key(
+        "auto", "evaluation", "the longest response to generate, in tokens", free=True
+    )
     spaces_separate: Literal["phones", "words"] | None = key(
         None,
         "evaluation",
         "for grapheme-to-phoneme: what spaces in a response separate; gives PER, WER and stress error",
+        free=True,
     )
 
-    output_dir: str = key("outputs", "record", "the run's folder; `{n}` becomes the first number that is free")
-    logging_steps: Positive = key(10, "record", "steps between lines in metrics.jsonl")
-    save_steps: Positive = key(500, "record", "steps between checkpoints; the last step is always saved")
-    save_total_limit: Positive = key(5, "record", "how many checkpoints are kept")
-    resume_from_checkpoint: str | None = key(None, "record", "go on from `latest`, or from the named checkpoint folder")
-    report_to: Literal["none", "tensorboard", "wandb"] = key("none", "record", "where metrics go besides metrics.jsonl")
+    output_dir: str = key(
+        "outputs", "record", "the run's folder; `{n}` becomes the first number that is free", free=True
+    )
+    logging_steps: Positive = key(10, "record", "steps between lines in metrics.jsonl", free=True)
+    save_steps: Positive = key(500, "record", "steps between checkpoints; the last step is always saved", free=True)
+    save_total_limit: Positive = key(5, "record", "how many checkpoints are kept", free=True)
+    resume_from_checkpoint: str | None = key(
+        None, "record", "go on from `latest`, or from the named checkpoint folder", free=True
+    )
+    report_to: Literal["none", "tensorboard", "wandb"] = key(
+        "none", "record", "where metrics go besides metrics.jsonl", free=True
+    )
 
 
 def group_of(name: str) -> str:
@@ -141,6 +166,13 @@ def why_of(name: str) -> str:
     extra = Recipe.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
     return str(extra["why"])
+
+
+def free_on_resume(name: str) -> bool:
+    """Whether a run may go on under another value of this key."""
+    extra = Recipe.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return bool(extra["free"])
 
 
 def json_schema() -> dict[str, Any]:

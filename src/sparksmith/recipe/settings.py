@@ -13,6 +13,10 @@ from sparksmith.recipe.read import Request, find_problems
 from sparksmith.recipe.schema import Recipe, why_of
 
 SETTINGS_VERSION = 1
+FOR_ONE_MODEL = (
+    "full_finetuning", "learning_rate", "weight_decay", "dropout", "label_smoothing", "lora_r", "lora_alpha",
+    "lora_dropout", "lora_target_modules",
+)  # fmt: skip
 BATCH_KEYS = ("batch_size", "micro_batch_size", "gradient_accumulation_steps")
 
 
@@ -50,11 +54,26 @@ def resolve(request: Request, flags: Mapping[str, Any]) -> Settings:
         # the recipe's held-out part belongs to the recipe's data
         del merged["eval_file"]
         origins["eval_file"] = Origin(source="derived", why="the recipe's eval_file belongs to the recipe's data_file")
+    _drop_for_other_model(request, flags, merged, origins)
     _resolve_batch(request.values, flags, merged, origins)
     _resolve_adapter(merged, origins)
     _resolve_prompt(merged, origins)
     _resolve_learning_rate(merged, origins)
     return Settings(values=Recipe.model_validate(merged), origins=origins)
+
+
+def _drop_for_other_model(
+    request: Request, flags: Mapping[str, Any], merged: dict[str, Any], origins: dict[str, Origin]
+) -> None:
+    """A flag that puts a trained model in `tiny`'s place, or the other way round, drops what the recipe chose for the
+    one it names: what suits random weights ruins trained ones, and an adapter cannot mend random ones."""
+    named = request.values.get("model")
+    if named is None or "model" not in flags or (flags["model"] == "tiny") == (named == "tiny"):
+        return
+    for name in FOR_ONE_MODEL:
+        if name in request.values and name not in flags:
+            del merged[name]
+            origins[name] = Origin(source="derived", why=f"the recipe's value is for {named}")
 
 
 def _resolve_batch(

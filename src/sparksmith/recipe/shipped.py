@@ -8,6 +8,7 @@ from pathlib import Path
 from sparksmith.base.errors import SparksmithError, perhaps
 from sparksmith.recipe.read import Request, parse_recipe, read_recipe
 
+DATA_ENDINGS = {".tsv", ".csv", ".jsonl", ".ndjson"}
 SAMPLE = "sample:"  # a data_file of this form is a file in data/samples
 
 
@@ -28,6 +29,8 @@ def recipe_text(name: str) -> str:
 def find_recipe(name_or_path: str) -> Request:
     """A shipped recipe by name, or a file of the user's. Raises `SparksmithError` where it is neither."""
     path = Path(name_or_path)
+    if path.suffix in DATA_ENDINGS:
+        raise SparksmithError(f"{name_or_path} is data, not a recipe", f"sparksmith train --data_file {name_or_path}")
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         return read_recipe(path)
     names = recipe_names()

@@ -38,7 +38,8 @@ def describe_whole(plan: Plan, settings: Settings) -> list[tuple[str, list[tuple
             origin = settings.origins[name]
             source = "this machine and data" if name in whys and whys[name] != "asked for" else origin.source
             why = whys.get(name) or origin.why
-            rows.append((name, _value(getattr(plan, name)), f"{source}: {why}" if why else source))
+            shown = why if source == "recipe" and why else f"{source}: {why}" if why else source
+            rows.append((name, _value(getattr(plan, name)), shown))
         groups.append((group, rows))
     return groups
 

@@ -9,7 +9,6 @@ import traceback
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import read_json
 from sparksmith.base.redact import redact_text
 from sparksmith.report.commands import typable
 from sparksmith.runs.layout import RunFolder
@@ -34,12 +33,14 @@ def show_defect(error: BaseException, log: Path | None) -> None:
     print(f"{_paint('hint:', '36')} please report it to the project's issue tracker, {where}", file=sys.stderr)
 
 
-def say_stopped(folder: RunFolder, *, saved: bool) -> None:
-    """After a stop: what was saved, and the command that goes on."""
+def say_stopped(folder: RunFolder, *, saved: bool, step: int | None = None) -> None:
+    """After a stop: what was saved, and the command that goes on. `step` is the one that was to be saved."""
     checkpoints = folder.checkpoints()
     last = checkpoints[-1].name if checkpoints else None
     if saved and last:
         print(f"stopped, and saved {last}", file=sys.stderr)
+    elif step is not None:
+        print(f"stopped; step {step} could not be saved, the newest checkpoint is {last or 'none'}", file=sys.stderr)
     else:
         print(
             f"stopped at once; the newest checkpoint is {last}" if last else "stopped; nothing was saved yet",
@@ -50,14 +51,8 @@ def say_stopped(folder: RunFolder, *, saved: bool) -> None:
 
 
 def resume_command(folder: RunFolder) -> str:
-    """The command that goes on with a run: the one that began it, with the run's folder named."""
-    command = [str(word) for word in read_json(folder.manifest).get("command", ["sparksmith", "train"])]
-    if not any(word.replace("-", "_").startswith("__resume_from_checkpoint") for word in command):
-        command.append("--resume_from_checkpoint")
-    named = any(word.replace("-", "_").startswith("__output_dir") for word in command)
-    if not named or any("{n}" in word for word in command):
-        command += ["--output_dir", str(folder.path)]  # the last one counts
-    return shlex.join(command)
+    """The command that goes on with a run, from whichever folder it is typed in."""
+    return f"sparksmith train --output_dir {shlex.quote(str(folder.path))} --resume_from_checkpoint"
 
 
 def _paint(word: str, colour: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class Progress:
     def __call__(self, event: dict[str, Any]) -> None:
         handler = getattr(self, f"_on_{event['kind']}", None)
         if handler:
-            handler(event)
+            with contextlib.suppress(OSError):  # a terminal that is gone stops no run
+                handler(event)
 
     def _on_model_ready(self, event: dict[str, Any]) -> None:
         share = event["trainable_parameters"] / event["parameters"]

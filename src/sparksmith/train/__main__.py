@@ -5,20 +5,30 @@ Puts the parts together as the command line does: evaluation, memory readings an
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparksmith import __version__
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
 from sparksmith.base.files import read_json
+from sparksmith.jobs.identity import own_identity
+from sparksmith.jobs.lock import hold_folder
 from sparksmith.model.libraries import settle_libraries
 from sparksmith.recipe.plan import PLAN_VERSION, Plan
 from sparksmith.report import failures
+from sparksmith.report.progress import Progress
+from sparksmith.report.terminal import lasting_streams
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, write_manifest
+from sparksmith.train.disk import Place, disk_trouble
+from sparksmith.train.stop import Stop, StopNow
+
+if TYPE_CHECKING:
+    from sparksmith.train.job import Outcome
 
 PACKAGES = (
     "torch",
@@ -64,79 +74,112 @@ def read_plan(folder: RunFolder) -> Plan:
 
 def run(folder: RunFolder, plan: Plan) -> int:
     """Train, evaluate, and leave a record of how it ended, whatever happens."""
-    recorder = Recorder(folder)
-    settle_libraries()
-    code: int = ExitCode.DEFECT
-    state = "failed"
-    try:
-        from sparksmith.report.progress import Progress
+    with lasting_streams():
+        try:
+            with hold_folder(folder.path):
+                return _run_held(folder, plan)
+        except SparksmithError as error:  # another Job holds the folder
+            failures.show(error)
+            return error.exit_code
+        except OSError as error:  # nothing can be written there, not even what happened
+            failures.show(SparksmithError(f"the run's folder {folder.path} cannot be written to: {error.strerror}"))
+            return ExitCode.MENDABLE
 
-        recorder.sinks.append(Progress(sys.stderr))
+
+def _run_held(folder: RunFolder, plan: Plan) -> int:
+    settle_libraries()
+    recorder = Recorder(folder)
+    recorder.sinks.append(Progress(sys.stderr))
+
+    place = Place(folder.path)
+
+    def end(code: int, state: str, message: str | None = None) -> None:
+        if place.lack() is not None:  # what its mount has left bare is no place for a record
+            return
+        with contextlib.suppress(OSError):  # a disk that is full or gone must not hide how the run ended
+            write_manifest(folder, state=state, exit_code=int(code), process=None, message=message)
+
+    def at_once(code: int) -> None:
+        recorder.event("job_finished", exit_code=code, message="stopped at once by a second Ctrl+C")
+        end(code, "stopped", f"{stop.reason}, then at once by a second Ctrl+C")
+        failures.say_stopped(folder, saved=False)
+
+    stop = Stop(folder.path, lambda text: recorder.tell({"kind": "warning", "message": text}), at_once)
+    code: int = ExitCode.DEFECT
+    state, message = "failed", None
+    try:
+        stop.install()
+        write_manifest(folder, state="running", process=own_identity().to_json(), exit_code=None, message=None)
         recorder.event("job_started", pid=os.getpid())
-        code = _carry_out(folder, plan, recorder)
-        state = "finished" if code == ExitCode.DONE else "stopped"
-        recorder.event("job_finished", exit_code=code)
+        outcome = _carry_out(folder, plan, recorder, stop)
+        stop.over = True
+        if outcome.stopped:
+            code, state, message = stop.exit_code(saved=outcome.saved), "stopped", stop.reason
+            failures.say_stopped(folder, saved=outcome.saved, step=outcome.step)
+        else:
+            code, state = ExitCode.DONE, "finished"
+        recorder.event("job_finished", exit_code=code, step=outcome.step, message=message or state)
+    except StopNow:
+        stop.over = True
+        code, state, message = stop.exit_code(saved=stop.all_saved), "stopped", stop.reason
+        recorder.event("job_finished", exit_code=code, message=message)
+        failures.say_stopped(folder, saved=stop.all_saved)
     except SparksmithError as error:
-        code = error.exit_code
+        stop.over = True
+        code, message = error.exit_code, error.message
         recorder.event("job_failed", message=error.message, hint=error.hint, exit_code=code)
         failures.show(error)
-    except KeyboardInterrupt:
-        code, state = ExitCode.INTERRUPTED, "stopped"
-        recorder.event("job_finished", exit_code=code, message="stopped at once")
-        failures.say_stopped(folder, saved=False)
     except BaseException as error:
-        recorder.event(
-            "job_failed",
-            message=f"{type(error).__name__}: {error}",
-            hint=None,
-            exit_code=code,
-            trace=traceback.format_exc(),
-        )
-        failures.show_defect(error, folder.events)
+        stop.over = True
+        trace = traceback.format_exc()
+        known = disk_trouble(folder.path, error)
+        if known is not None:
+            code, message = known.exit_code, known.message
+            recorder.event("job_failed", message=message, hint=known.hint, exit_code=code, trace=trace)
+            failures.show(known)
+        else:
+            message = f"{type(error).__name__}: {error}"
+            recorder.event("job_failed", message=message, hint=None, exit_code=code, trace=trace)
+            failures.show_defect(error, folder.events)
     finally:
-        recorder.close()
-        write_manifest(folder, state=state, exit_code=int(code), pid=None)
+        end(code, state, message)
+        with contextlib.suppress(OSError):
+            recorder.close()
     return code
 
 
-def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder) -> int:
+def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder, stop: Stop) -> Outcome:
     from sparksmith.evaluate.dataset import evaluate_plan
     from sparksmith.machine.collect import collect
     from sparksmith.machine.memory import read_memory
     from sparksmith.machine.python_env import read_versions
     from sparksmith.report.first_batch import show_first_batch
     from sparksmith.report.scores import show_result
-    from sparksmith.train.callbacks import StopOnSignal
     from sparksmith.train.job import Helpers, carry_out
     from sparksmith.train.tracking import prepare_tracking
 
     machine = collect()
     write_manifest(
-        folder, state="running", pid=os.getpid(), exit_code=None, sparksmith=__version__,
-        packages=read_versions(PACKAGES),
-        python=sys.version.split()[0],
+        folder, sparksmith=__version__, packages=read_versions(PACKAGES), python=sys.version.split()[0],
         machine={
             "architecture": machine.architecture, "cores": machine.cores, "memory_bytes": machine.memory.total_bytes,
             "gpus": [{"name": gpu.name, "driver": gpu.driver} for gpu in machine.gpus],
         },
     )  # fmt: skip
     prepare_tracking(plan, recorder)
-    stop = StopOnSignal()
-    stop.install()
     helpers = Helpers(
         evaluate=lambda *arguments: evaluate_plan(*arguments, recorder=recorder),
         available_bytes=lambda: read_memory().available_bytes,
         show_first_batch=lambda rows: show_first_batch(rows, sys.stderr),
     )
     outcome = carry_out(plan, folder, recorder, helpers, stop)
-    if outcome.stopped_by is not None:
-        failures.say_stopped(folder, saved=True)
-        return 128 + signal.Signals(outcome.stopped_by)
+    if outcome.stopped:
+        return outcome
     if outcome.trained is not None:
         outcome.trained.write(folder, plan, outcome.eval_examples, outcome.untrained)
         recorder.event("evaluation", scores=outcome.trained.scores.to_json())
     show_result(folder, outcome.eval_examples, outcome.untrained, outcome.trained)
-    return ExitCode.DONE
+    return outcome
 
 
 if __name__ == "__main__":

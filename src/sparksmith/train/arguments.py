@@ -29,7 +29,7 @@ def training_arguments(plan: Plan, folder: Path) -> SFTConfig:
         logging_nan_inf_filter=False,  # a NaN is shown, not averaged away
         save_strategy="steps",
         save_steps=plan.save_steps,
-        save_total_limit=plan.save_total_limit,
+        save_total_limit=None,  # the Saver deletes, and only what is whole and ours
         eval_strategy="steps" if plan.eval_steps and plan.eval_data else "no",
         eval_steps=plan.eval_steps or None,
         report_to=plan.report_to,

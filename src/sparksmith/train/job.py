@@ -10,17 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import sha256_of
+from sparksmith.base.files import read_json, sha256_of
 from sparksmith.data.collate import Collator, labels_of
 from sparksmith.data.encode import Encoded, Encoder
 from sparksmith.data.examples import Example
 from sparksmith.data.read import read_data
 from sparksmith.model import make
 from sparksmith.recipe.plan import Plan, PlannedData
+from sparksmith.runs.checkpoints import (
+    SEAL,
+    check_checkpoint,
+    checkpoint_folders,
+    last_whole_checkpoint,
+    read_seal,
+    remove_leftovers,
+)
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import Recorder, write_manifest
+from sparksmith.runs.records import Recorder, drop_metrics_after, write_manifest
 from sparksmith.train.arguments import training_arguments
-from sparksmith.train.callbacks import Record, StopOnSignal
+from sparksmith.train.callbacks import ObeyStop, Record
+from sparksmith.train.saving import Saver
+from sparksmith.train.stop import Stop
 from sparksmith.train.trainer import FineTuner
 
 SHOWN_ROWS = 3  # examples of the first batch that are shown
@@ -37,30 +47,41 @@ class Helpers:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. The evaluations are None without an eval_file that can be scored."""
+    """What came of it. `stopped` where somebody asked; the evaluations are None without an eval_file to score."""
 
-    stopped_by: int | None
-    untrained: Any
-    trained: Any
-    eval_examples: tuple[Example, ...]
+    stopped: bool
+    saved: bool
+    step: int
+    untrained: Any = None
+    trained: Any = None
+    eval_examples: tuple[Example, ...] = ()
 
 
 class TrainCollator(Collator):
-    """The collator, which also tells how many tokens are no padding."""
+    """The collator, which also tells how many tokens are no padding, and which lines the examples come from."""
 
     def __call__(self, rows):
-        return {**super().__call__(rows), "tokens": sum(len(row["input_ids"]) for row in rows)}
+        tokens = sum(len(row["input_ids"]) for row in rows)
+        return {**super().__call__(rows), "tokens": tokens, "lines": [row["line"] for row in rows]}
 
 
-def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helpers, stop: StopOnSignal) -> Outcome:
-    """Train as planned and evaluate. Raises `SparksmithError` for what the user can mend."""
+def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helpers, stop: Stop) -> Outcome:
+    """Train as planned and evaluate.
+
+    Raises `SparksmithError` for what the user can mend, `StopNow` where somebody asked to stop with nothing to save.
+    """
     check_device(plan)
     from transformers import set_seed
 
+    for path in remove_leftovers(folder.path):
+        recorder.event(
+            "warning", message=f"{path.name} was left by a save or deletion that was cut off, and is deleted"
+        )
     set_seed(plan.seed)
     train_examples = load_examples(plan, plan.train_data)
     eval_examples = load_examples(plan, plan.eval_data) if plan.eval_data else ()
     checkpoint = find_checkpoint(plan, folder, recorder)
+    step = checkpoint_step(checkpoint) if checkpoint else 0
     saved = checkpoint if checkpoint and plan.full_finetuning else folder.base if folder.base.is_dir() else None
     tokenizer = make.make_tokenizer(
         plan, [turn.content for e in train_examples for turn in e.messages[:-1]],
@@ -81,20 +102,56 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         untrained = helpers.evaluate(model, encoder, scored, plan, "before training")
         set_seed(plan.seed)
     record = Record(recorder, helpers.available_bytes)
+    saver = Saver(folder.path, plan.save_total_limit, recorder, helpers.available_bytes)
     trainer = FineTuner(
         plan, model=model, tokenizer=tokenizer, collator=TrainCollator(tokenizer.pad_token_id), train_rows=train_rows,
-        eval_rows=eval_rows, arguments=training_arguments(plan, folder.path), callbacks=[record, stop],
+        eval_rows=eval_rows, arguments=training_arguments(plan, folder.path), callbacks=[record, ObeyStop(stop)],
+        saver=saver,
+        stop=stop,
     )  # fmt: skip
-    record.tokens_seen = lambda: trainer.tokens_seen
-    show_batch(trainer, tokenizer, plan, helpers)
+    record.trainer = trainer
+    if checkpoint is None:
+        show_batch(trainer, tokenizer, plan, helpers)
+    else:
+        resume_from(trainer, checkpoint, folder, recorder)
     began = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.monotonic() - began
-    recorder.event("training_finished", step=trainer.state.global_step, seconds=seconds, tokens=trainer.tokens_seen)
-    if stop.asked is not None:
-        return Outcome(stop.asked, untrained, None, scored)
+    if step >= plan.max_steps:  # trained to the end before; what is left is the evaluation
+        trainer._load_from_checkpoint(str(checkpoint))
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        step = trainer.state.global_step
+        recorder.event(
+            "training_finished", step=step, seconds=time.monotonic() - began, tokens=trainer.tokens_seen
+        )  # fmt: skip
+    whole = saver.saved_step == step or (step >= plan.max_steps and saver.trouble is None)
+    stop.all_saved = whole
+    if stop.reason is not None:
+        return Outcome(True, whole, step)
+    if saver.trouble is not None:
+        raise SparksmithError(
+            f"the training is done, but its last checkpoint could not be saved: {saver.trouble}",
+            "make room, then go on from the newest checkpoint with --resume_from_checkpoint",
+        )
     trained = helpers.evaluate(model, encoder, scored, plan, "after training") if scored else None
-    return Outcome(None, untrained, trained, scored)
+    return Outcome(False, True, step, untrained, trained, scored)
+
+
+def resume_from(trainer: FineTuner, checkpoint: Path, folder: RunFolder, recorder: Recorder) -> None:
+    """Prepare to go on from a checkpoint: what it keeps besides the Trainer's state, and the curves cut to its step."""
+    seal = read_seal(checkpoint)
+    facts = seal.facts if seal else {}
+    step = checkpoint_step(checkpoint)
+    window = facts.get("loss_window")
+    trainer.carry_on(tokens_seen=int(facts.get("tokens_seen", 0)), loss_window=tuple(window) if window else None)
+    trainer.saver.saved_step = step if checkpoint.parent == folder.path else None
+    dropped = drop_metrics_after(folder, step)
+    recorder.restart_metrics()
+    recorder.event("resumed", step=step, path=str(checkpoint), metrics_made_again=dropped)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """The step that a checkpoint stands at, by its Trainer's state."""
+    return int(read_json(checkpoint / "trainer_state.json")["global_step"])
 
 
 def check_device(plan: Plan) -> None:
@@ -127,13 +184,18 @@ def encode_rows(encoder: Encoder, examples: Sequence[Example], plan: Plan, recor
     from datasets import Dataset
 
     kept: list[Encoded] = []
+    lines: list[int] = []
     too_long: list[int] = []
     for example, encoded in zip(examples, encoder.encode(examples), strict=True):
-        (kept.append(encoded) if len(encoded.input_ids) <= plan.max_length else too_long.append(example.line))
+        if len(encoded.input_ids) <= plan.max_length:
+            kept.append(encoded)
+            lines.append(example.line)
+        else:
+            too_long.append(example.line)
     if too_long:
-        lines = ", ".join(map(str, too_long[:10])) + (" ..." if len(too_long) > 10 else "")
+        shown = ", ".join(map(str, too_long[:10])) + (" ..." if len(too_long) > 10 else "")
         message = f"{len(too_long)} of {len(examples)} examples of {name} are longer than {plan.max_length} tokens"
-        message += f" (lines {lines})"
+        message += f" (lines {shown})"
         if plan.too_long == "error" or not kept:
             raise SparksmithError(
                 message, "a larger --max_length, or --too_long drop" if kept else "a larger --max_length"
@@ -149,6 +211,7 @@ def encode_rows(encoder: Encoder, examples: Sequence[Example], plan: Plan, recor
         {
             "input_ids": [encoded.input_ids for encoded in kept],
             "labels": [labels_of(encoded.input_ids, encoded.counted) for encoded in kept],
+            "line": lines,
         }
     )
 
@@ -171,16 +234,28 @@ def show_batch(trainer: FineTuner, tokenizer: Any, plan: Plan, helpers: Helpers)
 
 
 def find_checkpoint(plan: Plan, folder: RunFolder, recorder: Recorder) -> Path | None:
-    """The checkpoint to go on from, or None for a fresh start. Raises `SparksmithError` where the named one is none."""
+    """The checkpoint to go on from, every byte of it checked, or None for a fresh start.
+
+    Raises `SparksmithError` where the named one is broken, or all of the run's are.
+    """
+
+    def warn(message: str) -> None:
+        recorder.event("warning", message=message)
+
     if plan.resume_from_checkpoint is None:
         return None
     if plan.resume_from_checkpoint != "latest":
         path = Path(plan.resume_from_checkpoint)
-        if not (path / "trainer_state.json").is_file():
-            raise SparksmithError(f"{path} is no checkpoint: it has no trainer_state.json", f"ls {path.parent}")
+        for note in check_checkpoint(path):
+            warn(note)
         return path
-    found = [path for path in folder.checkpoints() if (path / "trainer_state.json").is_file()]
-    if not found:
-        recorder.event("warning", message=f"there is no checkpoint in {folder.path} yet: starting from the beginning")
-        return None
-    return found[-1]
+    found = last_whole_checkpoint(folder.path, warn)
+    if found is None:
+        plain = [path for path in checkpoint_folders(folder.path) if not (path / SEAL).exists()]
+        if not plain:
+            warn(f"there is no whole checkpoint in {folder.path} yet: starting from the beginning")
+            return None
+        found = plain[-1]
+        for note in check_checkpoint(found):
+            warn(note)
+    return found

@@ -22,6 +22,7 @@ def prepare_tracking(plan: Plan, recorder: Recorder) -> None:
             f"--report_to {plan.report_to} was asked for, and it is not installed here",
             f"uv pip install {plan.report_to}",
         )
+    os.environ.setdefault("WANDB_DIR", plan.output_dir)
     if plan.report_to == "wandb" and "WANDB_MODE" not in os.environ and not has_wandb_key():
         os.environ["WANDB_MODE"] = "offline"
         recorder.event("warning", message="wandb has no key here (WANDB_API_KEY): it records offline, for `wandb sync`")

@@ -1,17 +1,22 @@
-"""TRL's SFTTrainer with our order of the data, our loss and our optimizer."""
+"""TRL's SFTTrainer with our order of the data, our loss, our optimizer, and checkpoints that are whole or not there."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
-from transformers import PrinterCallback
+from transformers import PrinterCallback, Trainer
 from trl import SFTConfig, SFTTrainer
 
+from sparksmith.base.errors import SparksmithError
 from sparksmith.data.order import epoch_order
 from sparksmith.model.loss import response_loss
 from sparksmith.model.optimizer import make_optimizer
 from sparksmith.recipe.plan import Plan
+from sparksmith.train.saving import Saver
+from sparksmith.train.stop import Stop
 
 
 class EpochSampler(torch.utils.data.Sampler):
@@ -36,13 +41,19 @@ class EpochSampler(torch.utils.data.Sampler):
 
 
 class FineTuner(SFTTrainer):
-    """Supervised fine-tuning of a plan's model. The datasets hold input_ids and labels already."""
+    """Supervised fine-tuning of a plan's model. The datasets hold input_ids, labels and each example's line."""
 
     def __init__(
-        self, plan: Plan, *, model, tokenizer, collator, train_rows, eval_rows, arguments: SFTConfig, callbacks
-    ):
+        self, plan: Plan, *, model, tokenizer, collator, train_rows, eval_rows, arguments: SFTConfig, callbacks,
+        saver: Saver, stop: Stop,
+    ):  # fmt: skip
         self.plan = plan
+        self.saver = saver
+        self.stop = stop
+        self.staging: Path | None = None
         self.tokens_seen = 0
+        self.carried_loss: tuple[float, int] | None = None  # the logging window that a resume goes on with
+        self.recent: deque[tuple[int, list[int], torch.Tensor]] = deque()  # (step, lines, loss) not yet looked at
         self.lengths = [len(ids) for ids in train_rows["input_ids"]]
         super().__init__(
             model=model, args=arguments, data_collator=collator, train_dataset=train_rows, eval_dataset=eval_rows,
@@ -62,18 +73,68 @@ class FineTuner(SFTTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss of one micro-batch, its share of the optimizer step's."""
         self.tokens_seen += inputs.pop("tokens")
+        lines = inputs.pop("lines")
         loss, logits = response_loss(
             model, inputs, counted_tokens=num_items_in_batch, label_smoothing=self.plan.label_smoothing
         )
+        self.recent.append((self.state.global_step + 1, lines, loss.detach()))
         return (loss, {"logits": logits}) if return_outputs else loss
 
+    def check_losses(self) -> None:
+        """Look at the losses since the last look. Raises `SparksmithError` that names the first step that went wrong.
+
+        Done before each log and each save, so that nothing that is not a number is ever saved.
+        """
+        if not self.recent:
+            return
+        finite = torch.isfinite(torch.stack([loss for _, _, loss in self.recent])).tolist()
+        for (step, lines, _), good in zip(self.recent, finite, strict=True):
+            if not good:
+                shown = ", ".join(map(str, lines[:16])) + (" ..." if len(lines) > 16 else "")
+                last = f"checkpoint-{self.saver.saved_step}" if self.saver.saved_step else "none"
+                raise SparksmithError(
+                    f"the loss is not a number at step {step} (lines {shown} of the data); "
+                    f"the last good checkpoint is {last}",
+                    "look at those lines, or try a smaller --learning_rate or --max_grad_norm 1",
+                )
+        self.recent.clear()
+
+    def check_weights(self) -> None:
+        """A gradient that overflows under a good loss spoils the weights one step before the loss shows it.
+
+        Raises `SparksmithError`, so that no such weights are saved.
+        """
+        trained = [parameter.detach() for parameter in self.model.parameters() if parameter.requires_grad]
+        largest = torch.stack([norm.float() for norm in torch._foreach_norm(trained, float("inf"))])
+        if not torch.isfinite(largest).all():
+            last = f"checkpoint-{self.saver.saved_step}" if self.saver.saved_step else "none"
+            raise SparksmithError(
+                f"the weights are not numbers after step {self.state.global_step}; the last good checkpoint is {last}",
+                "try a smaller --learning_rate or --max_grad_norm 1",
+            )
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs):
+        if self.control.should_log or self.control.should_save:
+            self.check_losses()
+        if self.control.should_save:
+            self.check_weights()
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
-        """The loss over all counted tokens of eval_file, without smoothing; it does not depend on the batch size."""
+        """The loss over all counted tokens of eval_file, without smoothing; it does not depend on the batch size.
+
+        A request to stop ends it without a figure.
+        """
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.args.device)
         tokens = 0
         for inputs in self.get_eval_dataloader(eval_dataset):
+            if self.stop.reason is not None:
+                self.control.should_save = True
+                self.control.should_training_stop = True
+                return {}
             inputs.pop("tokens")
+            inputs.pop("lines")
             inputs = self._prepare_inputs(inputs)
             with torch.no_grad(), self.compute_loss_context_manager():
                 loss, _ = response_loss(self.model, inputs, counted_tokens=1)
@@ -83,6 +144,61 @@ class FineTuner(SFTTrainer):
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    # Saving: the Trainer writes its files into a folder beside, which is sealed and renamed.
+
+    def _get_output_dir(self, trial=None):
+        return str(self.staging or self.args.output_dir)
+
+    def _save_checkpoint(self, model, trial):
+        step = self.state.global_step
+
+        def write(staging: Path) -> None:
+            self.staging = staging
+            try:
+                Trainer._save_checkpoint(self, model, trial)
+            finally:
+                self.staging = None
+
+        weights, states = self.sizes()
+        on_gpu = self.plan.device == "cuda"
+        evaluated = [
+            row["eval_loss"] for row in self.state.log_history if row.get("step") == step and "eval_loss" in row
+        ]
+        self.saver.save(
+            step,
+            write,
+            disk=weights + states,
+            memory=weights + states if on_gpu else 0,  # safetensors and torch.save copy what lies on the GPU
+            eval_loss=evaluated[-1] if evaluated else None,
+            tokens_seen=self.tokens_seen,
+            loss_window=[self._tr_loss.item(), self._globalstep_last_logged],
+        )
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes that a save writes: (weights, optimizer states). Of a LoRA run only the adapter is written."""
+        full = self.plan.full_finetuning
+        weights = {p.data_ptr(): p.nbytes for p in self.model.parameters() if full or p.requires_grad}
+        states = [
+            value.nbytes
+            for state in self.optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, torch.Tensor)
+        ]
+        return sum(weights.values()), sum(states)
+
+    def carry_on(self, *, tokens_seen: int, loss_window: tuple[float, int] | None) -> None:
+        """What a checkpoint of ours keeps besides the Trainer's state: set before `train` resumes from it."""
+        self.tokens_seen = tokens_seen
+        self.carried_loss = loss_window
+
+    def restore_window(self) -> None:
+        """The losses since the last log, so that the next point of the curve is what it would have been."""
+        if self.carried_loss is not None:
+            total, last_logged = self.carried_loss
+            self._tr_loss += total
+            self._globalstep_last_logged = last_logged
+            self.carried_loss = None
 
     def create_model_card(self, *args, **kwargs):
         """None: the run's folder says what the run is."""

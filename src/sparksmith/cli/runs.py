@@ -1,0 +1,107 @@
+"""sparksmith runs: what runs, ran, died and why."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from typing import Any
+
+import click
+
+from sparksmith.base.units import format_seconds
+from sparksmith.report.commands import relative, typable
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+@click.pass_context
+def runs(context: click.Context, as_json: bool) -> None:
+    """What runs, ran, died and why; `runs show RUN` for one of them."""
+    if context.invoked_subcommand is not None:
+        return
+    from sparksmith.jobs.status import read_status
+    from sparksmith.runs.register import registered
+
+    rows = [(entry, read_status(entry.folder)) for entry in registered()]
+    if as_json:
+        listed = [
+            {"run": entry.run, "created": entry.created, **to_json(entry.folder, status)} for entry, status in rows
+        ]
+        click.echo(json.dumps({"version": 1, "runs": listed}, indent=2, ensure_ascii=False))
+        return
+    if not rows:
+        click.echo(typable("no runs yet: sparksmith train g2p-hebrew makes one"), err=True)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (
+        ("run", "left"),
+        ("state", "left"),
+        ("step", "right"),
+        ("loss", "right"),
+        ("begun", "right"),
+    ):
+        table.add_column(heading, justify=justify, no_wrap=heading != "run")  # type: ignore[arg-type]
+    table.add_column("why")
+    colours = {"running": "green", "finished": "dim", "failed": "red", "died": "red", "stopped": "yellow"}
+    for entry, status in rows:
+        steps = f"{status.step:,}" + (f"/{status.max_steps:,}" if status.max_steps else "")
+        loss = f"{status.loss:.4f}" if status.loss is not None else ""
+        age = format_seconds(max(0.0, time.time() - entry.created)) + " ago"
+        state = f"[{colours.get(status.state, 'default')}]{status.state}[/]"
+        table.add_row(escape(relative(entry.folder.path)), state, steps, loss, age, escape(status.why))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)  # a pipe wants whole lines
+    if any(status.can_go_on for _, status in rows):
+        click.echo(typable("hint: sparksmith runs show RUN says how to go on with one"), err=True)
+
+
+@runs.command("show")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def show_run(run: str, as_json: bool) -> None:
+    """One run: its state, how far it came, and the command that goes on."""
+    from sparksmith.jobs.status import read_status
+    from sparksmith.report.failures import resume_command
+    from sparksmith.runs.layout import find_run
+
+    folder = find_run(run)
+    status = read_status(folder)
+    if as_json:
+        click.echo(json.dumps({"version": 1, **to_json(folder, status)}, indent=2, ensure_ascii=False))
+        return
+    lines = [("run", str(folder.path)), ("state", status.state + (f": {status.why}" if status.why else ""))]
+    lines.append(("step", f"{status.step:,}" + (f" of {status.max_steps:,}" if status.max_steps else "")))
+    if status.loss is not None:
+        lines.append(("loss", f"{status.loss:.4f}"))
+    lines.append(("checkpoint", status.checkpoint or "none"))
+    if status.process:
+        lines.append(("process", str(status.process.pid)))
+    for label, text in lines:
+        click.echo(f"{label:>12}  {text}")
+    if status.state == "running":
+        click.echo(f"{'follow':>12}  {typable(f'sparksmith logs -f {shlex.quote(run)}')}")
+    elif status.can_go_on:
+        click.echo(f"{'go on':>12}  {typable(resume_command(folder))}")
+
+
+def to_json(folder: Any, status: Any) -> dict[str, Any]:
+    """A status as scripts want it."""
+    from sparksmith.report.failures import resume_command
+
+    return {
+        "folder": str(folder.path),
+        "state": status.state,
+        "why": status.why,
+        "step": status.step,
+        "max_steps": status.max_steps,
+        "loss": status.loss,
+        "checkpoint": status.checkpoint,
+        "pid": status.process.pid if status.process else None,
+        "exit_code": status.manifest.get("exit_code"),
+        "resume": resume_command(folder) if status.can_go_on else None,
+    }

@@ -1,0 +1,48 @@
+"""The user's runs, wherever their folders are: one small file each in the user's state folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparksmith.base.files import write_json
+from sparksmith.runs.layout import RunFolder
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A run that was begun: its identity, its folder, and the file that says so."""
+
+    run: str
+    folder: RunFolder
+    created: float
+    entry: Path
+
+
+def register_folder() -> Path:
+    """Where the register is (XDG Base Directory Specification 0.8: $XDG_STATE_HOME, or ~/.local/state)."""
+    state = os.environ.get("XDG_STATE_HOME", "")  # a relative path is to be ignored, the specification says
+    return (Path(state) if Path(state).is_absolute() else Path.home() / ".local/state") / "sparksmith/runs"
+
+
+def register(run: str, folder: RunFolder, created: float) -> None:
+    """Remember a run. Raises `OSError`."""
+    place = register_folder()
+    place.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w-]", "_", run)  # a manifest from elsewhere must not lead out of the register
+    write_json(place / f"{name}.json", {"version": 1, "run": run, "folder": str(folder.path), "created": created})
+
+
+def registered() -> list[Registered]:
+    """All remembered runs, newest first; an entry that cannot be read is passed over."""
+    found = []
+    for entry in register_folder().glob("*.json"):
+        try:
+            row = json.loads(entry.read_text(encoding="utf-8"))
+            found.append(Registered(str(row["run"]), RunFolder(Path(row["folder"])), float(row["created"]), entry))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return sorted(found, key=lambda run: run.created, reverse=True)
