@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 STACK := src/sparksmith/policy/stacks/train.txt
 DATA ?= ../shared/data
 .DEFAULT_GOAL := environment
-.PHONY: help environment development quickstart test lint format docs lock gpu-kit gpu-check test-old-stack clean
+.PHONY: help environment development quickstart test lint format docs lock gpu-kit gpu-check test-kill test-old-stack clean
 
 help:
 	@echo "make               the environment: .venv with torch and everything that training needs"
@@ -17,6 +17,7 @@ help:
 	@echo "make lock          resolve the requirement files again (needs the network)"
 	@echo "make gpu-kit DATA=FOLDER   gather into gpu-kit/ what a CUDA machine without a network needs"
 	@echo "make gpu-check     on that machine: train on the GPU and compare with the CPU"
+	@echo "make test-kill    60 runs killed with SIGKILL and resumed, compared with whole ones (minutes)"
 	@echo "make test-old-stack   the suite on TRL 1.14.0"
 	@echo "make clean         delete .venv, .tools and gpu-kit"
 
@@ -65,6 +66,9 @@ gpu-kit: .venv/.train
 
 gpu-check:
 	@bash gpu-kit/check
+
+test-kill: .venv/.development
+	@$(PYTHON) tests/kill/kill_test.py --runs 50 --lora-runs 10
 
 test-old-stack: .venv/.development
 	@uv="$$(scripts/bring-uv)" && set -e && \

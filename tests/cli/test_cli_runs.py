@@ -102,7 +102,7 @@ class TestGoingOn:
         (tmp_path / "data.tsv").write_text("cat\tk æ t\n", encoding="utf-8")
         code, _, err = type_in("train --resume_from_checkpoint")
         assert code == 1
-        assert re.search(r"data_file: .*\(3 rows, \w{8}\) in the run, .*\(1 rows, \w{8}\) now", err)
+        assert re.search(r"data_file: 3 rows, \w{8} \(.* in the run, 1 rows, \w{8} \(.* now", err)
 
     def test_a_named_checkpoint_belongs_to_its_run(self, type_in, begun, tmp_path, monkeypatch):
         (tmp_path / "elsewhere").mkdir()

@@ -15,6 +15,7 @@ from sparksmith.base.errors import SparksmithError
 from sparksmith.jobs import stop
 from sparksmith.jobs.identity import Identity, own_identity, read_identity
 from sparksmith.jobs.lock import hold_folder, is_held
+from sparksmith.jobs.start import _asking_blocked
 from sparksmith.jobs.stop import NAME, WAKE, StopRequest, ask_to_stop, clear_request, read_request
 
 ASK = StopRequest("a test", "enough")
@@ -105,7 +106,7 @@ def begin(script, folder):
 
 @pytest.mark.effects
 def test_an_early_request_kills_nobody_and_is_answered(tmp_path):
-    with _wake_blocked():
+    with _asking_blocked():
         child = begin(CHILD, tmp_path)
     assert WAKE not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
     ask_to_stop(tmp_path, read_identity(child.pid), ASK)

@@ -1,7 +1,7 @@
 """One attempt at a run in a forked child, killed with SIGKILL at a chosen place of a chosen phase.
 
 The child tells over a pipe which phase it enters. A kill is aimed in two ways: at a *moment*, a share of the time that
-the phase takes, with no help from the child; or at a *point*, before one of the phase's file operations, where the child
+the phase takes, with no help from the child; or at a *point*, before one of its file operations, where the child
 waits for its end, so that short phases are hit as often as asked, between any two of their operations.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 FILE_EVENTS = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"})
 GROUPS = {
     "start": "resume", "resume": "resume", "training": "training", "evaluation": "evaluation", "end": "end",
-    "save: write": "save", "save: seal": "save", "save: publish": "save", "removal": "removal",
+    "save: write": "save", "save: seal": "save", "save: publish": "publish", "removal": "removal",
 }  # fmt: skip
 LIMIT_SECONDS = 180.0
 OWN_FAILURE = 99  # the child's exit code where the test's own code failed

@@ -29,19 +29,10 @@ from aimed import GROUPS, Aim, Ended, Trace, attempt
 ATTEMPTS_MOST = 12
 # Aims in the order in which they are dealt to the runs, 3 to 5 each.
 DECK = (
-    "save",
-    "removal",
-    "resume",
-    "save",
-    "anywhere",
-    "resume",
-    "evaluation",
-    "save",
-    "removal",
-    "anywhere",
-    "resume",
-)
-DECK_FIRST = ("save", "removal", "anywhere", "save", "evaluation", "resume")  # a run's first kill
+    "save", "removal", "resume", "publish", "anywhere", "save", "resume", "evaluation", "removal", "save", "anywhere",
+    "resume", "publish",
+)  # fmt: skip
+DECK_FIRST = ("save", "removal", "anywhere", "publish", "save", "evaluation", "resume")  # a run's first kill
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"save_steps": 3, "logging_steps": 2, "eval_steps": 5, "save_total_limit": 2, "max_steps": 20},
     {"save_steps": 4, "logging_steps": 3, "eval_steps": 2, "save_total_limit": 1, "max_steps": 22, "seed": 7},
@@ -94,7 +85,7 @@ def deal(number: int, chance: random.Random) -> list[Aim]:
             group,
             "moment" if group == "anywhere" else chance.choice(("moment", "point")),
             chance.random(),
-            chance.choice((1, 1, 2)) if group in {"save", "evaluation"} else 1,
+            chance.choice((1, 1, 2)) if group in {"save", "publish", "evaluation"} else 1,
         )
         for group in groups
     ]
@@ -323,7 +314,8 @@ def summarize(results: list[Result]) -> dict[str, Any]:
     phases = Counter(phase for result in results for phase in result.kills)
     groups = Counter(dict.fromkeys(GROUPS.values(), 0))
     for phase, count in phases.items():
-        groups[phase if phase == "start" else GROUPS[phase]] += count
+        group = "start" if phase == "start" else "save" if phase == "save: publish" else GROUPS[phase]
+        groups[group] += count
     faults = [fault for result in results for fault in result.faults]
     return {
         "runs": len(results),

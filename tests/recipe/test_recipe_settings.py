@@ -235,7 +235,7 @@ def test_all_bad_flags_are_told_together():
 
 
 class TestAnotherModel:
-    """A flag that puts a trained model in `tiny`'s place drops what the recipe chose for it, and the other way round."""
+    """A flag that puts a trained model in `tiny`'s place drops what the recipe chose, and the other way round."""
 
     def test_tiny_in_place_of_a_chat_model_trains_in_full(self):
         settings = resolve(find_recipe("sft"), {"model": "tiny"})

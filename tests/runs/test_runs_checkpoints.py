@@ -253,3 +253,47 @@ def test_the_hint_names_another_whole_one(tmp_path):
     with pytest.raises(SparksmithError) as caught:
         check_checkpoint(tmp_path / "checkpoint-10")
     assert caught.value.hint == f"--resume_from_checkpoint {tmp_path / 'checkpoint-5'}"
+
+
+class TestReplacingACheckpointOfTheSameStep:
+    """A run that goes on from an earlier checkpoint saves steps that stand there already."""
+
+    @staticmethod
+    def staged(run, content):
+        folder = run / ".saving-checkpoint-4/checkpoint-4"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(content)
+        checkpoints.seal_checkpoint(folder, 4)
+        return folder
+
+    def test_a_rename_that_fails_leaves_the_old_one(self, tmp_path, monkeypatch):
+        checkpoints.publish_checkpoint(self.staged(tmp_path, b"old"), tmp_path / "checkpoint-4")
+        (tmp_path / ".saving-checkpoint-4").rmdir()
+        staged = self.staged(tmp_path, b"new")
+        rename = type(tmp_path).rename
+
+        def failing(self, target):
+            if self == staged:
+                raise OSError(5, "Input/output error")
+            return rename(self, target)
+
+        monkeypatch.setattr(type(tmp_path), "rename", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            checkpoints.publish_checkpoint(staged, tmp_path / "checkpoint-4")
+        assert (tmp_path / "checkpoint-4/model.safetensors").read_bytes() == b"old"
+
+    def test_a_kill_between_the_renames_loses_neither(self, tmp_path):
+        checkpoints.publish_checkpoint(self.staged(tmp_path, b"old"), tmp_path / "checkpoint-4")
+        (tmp_path / ".saving-checkpoint-4").rmdir()
+        self.staged(tmp_path, b"new")
+        (tmp_path / "checkpoint-4").rename(tmp_path / ".deleting-checkpoint-4")  # and here it was killed
+        checkpoints.remove_leftovers(tmp_path)
+        assert (tmp_path / "checkpoint-4/model.safetensors").read_bytes() == b"new"
+        assert checkpoints.find_faults(tmp_path / "checkpoint-4", hashes=True) == []
+        assert checkpoints.leftovers(tmp_path) == []
+
+    def test_a_half_written_one_takes_no_place(self, tmp_path):
+        staged = self.staged(tmp_path, b"new")
+        (staged / "model.safetensors").write_bytes(b"ne")
+        checkpoints.remove_leftovers(tmp_path)
+        assert list(tmp_path.iterdir()) == []

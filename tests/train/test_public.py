@@ -1,4 +1,4 @@
-"""A Trainer script of somebody else's with our callback: killed five times, it goes on from a whole checkpoint each time."""
+"""A Trainer script of somebody else's with our callback: killed five times, it goes on from whole checkpoints."""
 
 from __future__ import annotations
 

@@ -93,4 +93,5 @@ def _confirm() -> bool:
     except click.Abort:
         if sys.stdin.isatty():
             raise
+        click.echo(err=True)
         raise SparksmithError("clean asks before it deletes, and nobody answered", "sparksmith clean --yes") from None

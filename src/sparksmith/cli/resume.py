@@ -15,7 +15,7 @@ from sparksmith.recipe.plan import PLAN_VERSION, Plan
 from sparksmith.recipe.read import Request
 from sparksmith.recipe.settings import Settings
 from sparksmith.runs.checkpoints import check_checkpoint, checkpoint_folders, last_whole_checkpoint, read_step
-from sparksmith.runs.layout import RunFolder
+from sparksmith.runs.layout import RunFolder, absolute
 
 
 def own_request(folder: RunFolder) -> Request | None:
@@ -45,7 +45,7 @@ def named_checkpoint(name: str | None) -> Path | None:
     """The checkpoint folder that a user named, or None for `latest`. Raises `SparksmithError` where it is broken."""
     if name is None or name == "latest":
         return None
-    path = Path(name).expanduser().absolute()
+    path = absolute(name)
     if not path.is_dir():
         raise SparksmithError(
             f"the checkpoint {name} does not exist", "--resume_from_checkpoint alone takes the newest of output_dir"

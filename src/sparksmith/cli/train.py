@@ -78,23 +78,24 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **opti
 
 def _find_request(recipe: str | None, flags: dict[str, Any]) -> Request:
     """The recipe that was named; to go on, what the run was; `sft` otherwise."""
-    from sparksmith.cli.resume import own_request
+    from sparksmith.cli.resume import named_checkpoint, own_request
     from sparksmith.recipe.schema import Recipe
-    from sparksmith.runs.layout import choose_folder
+    from sparksmith.runs.layout import absolute, choose_folder
 
     if recipe is None and "resume_from_checkpoint" in flags:
         name = flags["resume_from_checkpoint"]
         where = flags.get("output_dir") or Recipe.model_fields["output_dir"].default
         folder = choose_folder(str(where), resume=True)
         if name != "latest" and "output_dir" not in flags:
-            folder = RunFolder(Path(name).expanduser().absolute().parent)
+            folder = RunFolder(absolute(name).parent)
         own = own_request(folder)
         if own is not None:
             return own
         if "data_file" not in flags:
+            named_checkpoint(name)  # one that is broken is told first
             raise SparksmithError(
                 f"there is no run in {folder.path} to go on with",
-                "sparksmith runs   lists the runs; --output_dir FOLDER names one",
+                "--output_dir FOLDER names one, sparksmith runs lists them; without one: a RECIPE or --data_file",
             )
     return find_recipe(recipe or "sft")
 

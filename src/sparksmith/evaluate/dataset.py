@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparksmith.base.errors import SparksmithError
+from sparksmith.base.files import read_json, write_json
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Example
 from sparksmith.model.generate import generate_greedy
@@ -16,6 +18,8 @@ from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, write_evaluation
 from sparksmith.score.phones import Separated
 from sparksmith.score.rates import Scores, score
+
+UNTRAINED = "untrained.json"  # beside the run's records: what a resume would have to predict again
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,23 @@ class Evaluation:
             "scores": self.scores.to_json(), "untrained": untrained.scores.to_json() if untrained else None,
         }  # fmt: skip
         write_evaluation(folder.path, summary, rows)
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write down what the untrained model predicted, for the end of a run that is resumed before it."""
+        write_json(folder.path / UNTRAINED, {"seconds": self.seconds, "predictions": self.predictions})
+
+
+def recall_untrained(folder: RunFolder, examples: Sequence[Example], plan: Plan) -> Evaluation | None:
+    """What was kept of the untrained model, or None where nothing was, or it does not belong to these examples."""
+    try:
+        kept = read_json(folder.path / UNTRAINED)
+        predictions, seconds = tuple(map(str, kept["predictions"])), float(kept["seconds"])
+    except (SparksmithError, KeyError, TypeError, ValueError):
+        return None
+    if len(predictions) != len(examples):
+        return None
+    scores = score([example.response for example in examples], predictions, plan.spaces_separate)
+    return Evaluation(predictions, scores, seconds)
 
 
 def evaluate(

@@ -83,7 +83,7 @@ def _content(data: PlannedData | None) -> tuple[str, str] | None:
 def _data(data: PlannedData | None) -> str:
     if data is None:
         return "none"
-    return f"{data.path} ({data.rows:,} rows, {data.sha256[:8]})"
+    return f"{data.rows:,} rows, {data.sha256[:8]} ({data.path})"
 
 
 def _shown(value: Any) -> str:

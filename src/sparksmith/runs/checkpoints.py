@@ -92,7 +92,12 @@ def _digest_piece(descriptor: int, start: int) -> bytes:
 def publish_checkpoint(staged: Path, final: Path) -> None:
     """Rename a sealed folder to where it is seen. What stood there before (an earlier save of the same step) goes."""
     aside = _set_aside(final) if final.exists() else None
-    staged.rename(final)
+    try:
+        staged.rename(final)
+    except OSError:
+        if aside is not None:
+            aside.rename(final)
+        raise
     _flush(final.parent)
     if aside is not None:
         _remove(aside)
@@ -113,7 +118,17 @@ def leftovers(run: Path) -> list[Path]:
 
 
 def remove_leftovers(run: Path) -> list[Path]:
-    """Delete them; returns what was deleted."""
+    """Delete them; returns what was deleted.
+
+    A sealed checkpoint of which only the last rename was missing takes its place first: it may have been about to
+    replace one of the same step, which was set aside for it.
+    """
+    for path in leftovers(run):
+        name = path.name.removeprefix(SAVING)
+        staged = path / name
+        if path.name.startswith(SAVING) and not (run / name).exists() and not find_faults(staged, hashes=True):
+            staged.rename(run / name)
+            _flush(run)
     found = leftovers(run)
     for path in found:
         _remove(path)

@@ -5,6 +5,7 @@ recipe.yaml       the recipe as it was given, secrets redacted
 settings.json     the recipe and the flags resolved       plan.json   what the Job does
 events.jsonl      what happened, one line each            metrics.jsonl   the curves
 evaluation.json   the last evaluation's scores            predictions.jsonl   its predictions
+untrained.json    what the untrained model predicted, for a resume
 base/             the model that an adapter stands on, where it was made here
 checkpoint-N/     plain Transformers or PEFT folders
 """
@@ -75,10 +76,16 @@ class RunFolder:
         return [entry for _, entry in sorted(found)]
 
 
+def absolute(name: str) -> Path:
+    """A path as records keep it: from the root on, without `..`; links stay unless `..` stands behind them."""
+    path = Path(name).expanduser().absolute()
+    return path.resolve() if ".." in path.parts else path
+
+
 def choose_folder(pattern: str, *, resume: bool) -> RunFolder:
     """The folder that `output_dir` names: `{n}` becomes the first free number, or the last used one for a resume."""
     if "{n}" not in pattern:
-        return RunFolder(Path(pattern).expanduser().absolute())
+        return RunFolder(absolute(pattern))
     if resume and (used := _used_folders(pattern)):
         return used[-1]
     number = 1
@@ -89,7 +96,7 @@ def choose_folder(pattern: str, *, resume: bool) -> RunFolder:
 
 def _used_folders(pattern: str) -> list[RunFolder]:
     """The runs that a pattern with `{n}` names, the one that was written to last at the end."""
-    path = Path(pattern).expanduser().absolute()
+    path = absolute(pattern)
     above = next(folder for folder in reversed([path, *path.parents]) if "{n}" in folder.name)
     shape = re.compile(re.escape(above.name).replace(re.escape("{n}"), r"(\d+)"))
     names = [entry.name for entry in above.parent.iterdir()] if above.parent.is_dir() else []
@@ -102,12 +109,12 @@ def _used_folders(pattern: str) -> list[RunFolder]:
 
 
 def _numbered(pattern: str, number: int) -> Path:
-    return Path(pattern.replace("{n}", str(number))).expanduser().absolute()
+    return absolute(pattern.replace("{n}", str(number)))
 
 
 def find_run(name: str) -> RunFolder:
     """The run in a folder that a user names, or that a checkpoint of it lies in. Raises `SparksmithError`."""
-    path = Path(name).expanduser().absolute()
+    path = absolute(name)
     if not path.exists():
         raise SparksmithError(
             f"{name} does not exist",

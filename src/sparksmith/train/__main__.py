@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparksmith import __version__
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
@@ -149,7 +149,7 @@ def _run_held(folder: RunFolder, plan: Plan) -> int:
 
 
 def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder, stop: Stop) -> Outcome:
-    from sparksmith.evaluate.dataset import evaluate_plan
+    from sparksmith.evaluate.dataset import evaluate_plan, recall_untrained
     from sparksmith.machine.collect import collect
     from sparksmith.machine.memory import read_memory
     from sparksmith.machine.python_env import read_versions
@@ -167,8 +167,16 @@ def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder, stop: Stop) ->
         },
     )  # fmt: skip
     prepare_tracking(plan, recorder)
+
+    def evaluate(*arguments: Any) -> Any:
+        evaluation = evaluate_plan(*arguments, recorder=recorder)
+        if arguments[-1] == "before training":
+            evaluation.keep(folder)
+        return evaluation
+
     helpers = Helpers(
-        evaluate=lambda *arguments: evaluate_plan(*arguments, recorder=recorder),
+        evaluate=evaluate,
+        recall_untrained=lambda examples: recall_untrained(folder, examples, plan),
         available_bytes=lambda: read_memory().available_bytes,
         show_first_batch=lambda rows: show_first_batch(rows, sys.stderr),
     )

@@ -38,9 +38,11 @@ SHOWN_ROWS = 3  # examples of the first batch that are shown
 
 @dataclass(frozen=True)
 class Helpers:
-    """What the Job's entry hands in. `evaluate(model, encoder, examples, plan)` returns scores and predictions."""
+    """What the Job's entry hands in. `evaluate(model, encoder, examples, plan, when)` returns scores and predictions;
+    `recall_untrained(examples)` those that this run's untrained model once had, or None."""
 
     evaluate: Callable[..., Any]
+    recall_untrained: Callable[[Sequence[Example]], Any]
     available_bytes: Callable[[], int]
     show_first_batch: Callable[[Sequence[Sequence[tuple[str, bool]]]], None]
 
@@ -98,9 +100,12 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
 
     scored = tuple(example for example in eval_examples if example.can_be_scored)
     untrained = None
-    if plan.evaluate_untrained and scored and checkpoint is None:
-        untrained = helpers.evaluate(model, encoder, scored, plan, "before training")
-        set_seed(plan.seed)
+    if plan.evaluate_untrained and scored:
+        if checkpoint is not None:
+            untrained = helpers.recall_untrained(scored)
+        else:
+            untrained = helpers.evaluate(model, encoder, scored, plan, "before training")
+            set_seed(plan.seed)
     record = Record(recorder, helpers.available_bytes)
     saver = Saver(folder.path, plan.save_total_limit, recorder, helpers.available_bytes)
     trainer = FineTuner(
@@ -111,6 +116,8 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
     )  # fmt: skip
     record.trainer = trainer
     if checkpoint is None:
+        drop_metrics_after(folder, -1)  # of a process that was killed before it saved anything
+        recorder.restart_metrics()
         show_batch(trainer, tokenizer, plan, helpers)
     else:
         resume_from(trainer, checkpoint, folder, recorder)

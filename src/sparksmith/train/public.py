@@ -7,8 +7,8 @@
 
 The Trainer writes its checkpoints in place as it always does; after each save the callback seals the folder with a
 manifest of sizes and hashes, flushed to the disk. What was cut off has no manifest, and `last_whole_checkpoint` passes
-it over. Ctrl+C, SIGTERM, a hang-up, and the stop channel (the Trainer's output_dir is the Job's folder) finish the step,
-save once and end the training; the script then goes on after `train()`. Only the main thread can hear signals.
+it over. Ctrl+C, SIGTERM, a hang-up, and the stop channel (the Trainer's output_dir is the Job's folder) finish the
+step, save once and end the training; the script then goes on after `train()`. Only the main thread can hear signals.
 """
 
 from __future__ import annotations
