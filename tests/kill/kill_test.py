@@ -97,7 +97,7 @@ def carry_out(folder: Path, shape: str, number: int, reference: Reference, seed:
     from sparksmith.runs.layout import RunFolder
 
     chance = random.Random(f"{seed} {shape} {number}")
-    aims = deal(number, chance)
+    aims = [Aim("save", "point", 0.3 * chance.random(), at) for at in (2, 1, 2)] if broken else deal(number, chance)
     run = RunFolder(folder / "run")
     run.path.mkdir(parents=True)
     result = Result(f"{shape} {number}", shape)
@@ -106,13 +106,14 @@ def carry_out(folder: Path, shape: str, number: int, reference: Reference, seed:
     for at in range(ATTEMPTS_MOST):
         write_plan(reference.plan, run.path, resume=at > 0)
         whole = [path for path in run.checkpoints() if not find_faults(path, hashes=True)]
+        sealed = [path for path in run.path.glob(".saving-*/checkpoint-*") if not find_faults(path, hashes=True)]
         seen = len(read_records(run.events))
         aim = aims[at] if at < len(aims) else None
         ended = attempt(
-            run.path, first="resume" if whole else "start", aim=aim, trace=reference.trace, broken=broken
+            run.path, first="resume" if whole or sealed else "start", aim=aim, trace=reference.trace, broken=broken
         )  # fmt: skip
         happened = read_records(run.events)
-        result.faults += [f"attempt {at + 1}: {fault}" for fault in check_resume(happened[seen:], whole)]
+        result.faults += [f"attempt {at + 1}: {fault}" for fault in check_resume(happened[seen:], whole, sealed)]
         result.resumes += sum(event["kind"] == "resumed" for event in happened[seen:])
         newest = max([newest, *(event["step"] for event in happened[seen:] if event["kind"] == "checkpoint_saved")])
         result.faults += [f"attempt {at + 1}: {fault}" for fault in check_visible(run, newest)]
@@ -144,10 +145,14 @@ def check_visible(run: Any, newest: int) -> Iterator[str]:
         yield f"saved work lost: checkpoint-{newest} was reported saved"
 
 
-def check_resume(events: list[dict[str, Any]], whole: list[Path]) -> Iterator[str]:
-    """An attempt goes on from the newest whole checkpoint, or from the beginning where there is none."""
+def check_resume(events: list[dict[str, Any]], whole: list[Path], sealed: list[Path]) -> Iterator[str]:
+    """An attempt goes on from the newest whole checkpoint, or from the beginning where there is none.
+
+    `sealed` are those of which only the rename into place was missing; the next attempt may make up for it.
+    """
+    right = {path.name for path in [*whole[-1:], *sealed]}
     for event in events:
-        if event["kind"] == "resumed" and (not whole or event["path"] != str(whole[-1])):
+        if event["kind"] == "resumed" and Path(event["path"]).name not in right:
             yield f"resumed from another than the newest whole checkpoint: {Path(event['path']).name}"
     kinds = [event["kind"] for event in events]
     if whole and "training_started" in kinds and "resumed" not in kinds:

@@ -150,10 +150,12 @@ def test_full_at_the_last_save(tmp_path, monkeypatch, capfd, disk):
 def test_full_for_the_records(tmp_path, monkeypatch, capfd, disk):
     """Not a byte left, from step 3 to step 5: no cut line, and the run is told once."""
     folder = prepare(tmp_path, disk.path / "run", save_steps=6)
-    with folder.metrics.open("w") as file:  # a page of tmpfs is 4 KiB: the file has its first one full
-        json.dump({"version": 1, "time": 0.0, "step": 0, "pad": "x" * 3400}, file)
-        file.write("\n")
-    at_steps(monkeypatch, {3: disk.fill, 6: disk.make_room})
+
+    def pad() -> None:  # a page of tmpfs is 4 KiB: the file has its first one nearly full
+        with folder.metrics.open("a") as file:
+            file.write(json.dumps({"version": 1, "time": 0.0, "step": 1, "pad": "x" * 3200}) + "\n")
+
+    at_steps(monkeypatch, {2: pad, 3: disk.fill, 6: disk.make_room})
     assert job([str(folder.path)]) == 0
     lines = folder.metrics.read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]

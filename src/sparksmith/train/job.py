@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from sparksmith.train.saving import Saver
 from sparksmith.train.stop import Stop
 from sparksmith.train.trainer import FineTuner
 
+# The records that only the Job writes whole, each beside itself first (base/files.py).
+BEGUN = re.compile(r"\.(manifest\.json|metrics\.jsonl|evaluation\.json|predictions\.jsonl|untrained\.json)\.[a-z0-9_]{8}")
 SHOWN_ROWS = 3  # examples of the first batch that are shown
 
 
@@ -79,6 +82,7 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         recorder.event(
             "warning", message=f"{path.name} was left by a save or deletion that was cut off, and is deleted"
         )
+    remove_begun_records(folder)
     set_seed(plan.seed)
     train_examples = load_examples(plan, plan.train_data)
     eval_examples = load_examples(plan, plan.eval_data) if plan.eval_data else ()
@@ -141,6 +145,13 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         )
     trained = helpers.evaluate(model, encoder, scored, plan, "after training") if scored else None
     return Outcome(False, True, step, untrained, trained, scored)
+
+
+def remove_begun_records(folder: RunFolder) -> None:
+    """Delete the beginnings of records that a Job which was killed has left; the folder is held, so no other writes."""
+    for path in folder.path.iterdir():
+        if BEGUN.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def resume_from(trainer: FineTuner, checkpoint: Path, folder: RunFolder, recorder: Recorder) -> None:
