@@ -170,3 +170,18 @@ def test_a_checkpoint_folder_that_is_taken_away_while_it_trains(tmp_path, monkey
     said = capfd.readouterr().err
     assert "the run's folder cannot be reached: No such file or directory" in said and "Traceback" not in said
     assert not folder.path.exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over(tmp_path, capfd):
+    """Starting over would bury what may still be mended; it is said which files are wrong."""
+    plan = make_plan(tmp_path, max_steps=4, save_steps=2)
+    folder = RunFolder(Path(plan.output_dir))
+    folder.path.mkdir()
+    write_json(folder.plan, plan.model_dump(mode="json"))
+    assert job([str(folder.path)]) == 0
+    for checkpoint in folder.checkpoints():
+        (checkpoint / "model.safetensors").write_bytes(b"damaged")
+    write_json(folder.plan, plan.model_copy(update={"resume_from_checkpoint": "latest"}).model_dump(mode="json"))
+    assert job([str(folder.path)]) == 1
+    said = capfd.readouterr().err
+    assert "none of the 2 checkpoints" in said and "model.safetensors has 7 bytes" in said

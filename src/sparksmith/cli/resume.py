@@ -97,6 +97,13 @@ def check_resume(plan: Plan, before: Plan | None, folder: RunFolder, checkpoint:
     """Say what changed; raise `SparksmithError` with the differences where it would be another run."""
     from sparksmith.recipe.compare import compare_settings
 
+    if checkpoint is not None and checkpoint.parent == folder.path:
+        newest = last_whole_checkpoint(folder.path)
+        if newest is not None and (read_step(newest) or 0) > (read_step(checkpoint) or 0):
+            raise SparksmithError(
+                f"{folder.path} goes on to {newest.name}: going on there from {checkpoint.name} would mix two runs",
+                f"another --output_dir, or {newest}, which --resume_from_checkpoint alone takes",
+            )
     if before is None:
         return
     if checkpoint is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,11 @@ def make_model(plan: Plan, tokenizer: Any, base: Path) -> Any:
         source = plan.model
         if plan.tiny:
             if not (base / "config.json").is_file():
-                model.save_pretrained(base)
-                tokenizer.save_pretrained(base)
+                beside = base.with_name(f".saving-{base.name}")  # seen whole or not at all
+                shutil.rmtree(beside, ignore_errors=True)
+                model.save_pretrained(beside)
+                tokenizer.save_pretrained(beside)
+                beside.rename(base)
             source = str(base)
         elif Path(plan.model).expanduser().is_dir():
             source = str(Path(plan.model).expanduser().resolve())

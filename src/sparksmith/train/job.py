@@ -35,7 +35,9 @@ from sparksmith.train.stop import Stop
 from sparksmith.train.trainer import FineTuner
 
 # The records that only the Job writes whole, each beside itself first (base/files.py).
-BEGUN = re.compile(r"\.(manifest\.json|metrics\.jsonl|evaluation\.json|predictions\.jsonl|untrained\.json)\.[a-z0-9_]{8}")
+BEGUN = re.compile(
+    r"\.(manifest\.json|metrics\.jsonl|evaluation\.json|predictions\.jsonl|untrained\.json)\.[a-z0-9_]{8}"
+)
 SHOWN_ROWS = 3  # examples of the first batch that are shown
 
 
@@ -269,7 +271,13 @@ def find_checkpoint(plan: Plan, folder: RunFolder, recorder: Recorder) -> Path |
         return path
     found = last_whole_checkpoint(folder.path, warn)
     if found is None:
-        plain = [path for path in checkpoint_folders(folder.path) if not (path / SEAL).exists()]
+        there = checkpoint_folders(folder.path)
+        plain = [path for path in there if not (path / SEAL).exists()]
+        if there and not plain:
+            raise SparksmithError(
+                f"none of the {len(there)} checkpoints in {folder.path} is what was saved",
+                f"start afresh with another --output_dir; {folder.events} says what is wrong with each",
+            )
         if not plain:
             warn(f"there is no whole checkpoint in {folder.path} yet: starting from the beginning")
             return None
