@@ -108,3 +108,36 @@ def test_ctrl_c_saves_and_the_printed_command_goes_on(folder):
     assert resumed.returncode == 0, resumed.stderr
     assert f"going on from step {step:,}" in resumed.stderr
     assert (folder / f"long run/checkpoint-{step + 2}").is_dir()
+
+
+def test_detach_come_back_follow_stop_and_go_on(folder):
+    """A job left behind outlives its command; `runs` knows it, `logs -f` follows it, `stop` makes it save and end."""
+    write_pairs(folder)
+    flags = ["--model", "tiny", "--max_steps", "100000", "--logging_steps", "5", "--save_steps", "100000"]
+    begun = sparksmith(folder, "train", "--data_file", "pairs.tsv", *flags, "--output_dir", "left behind", "--detach")
+    assert begun.returncode == 0, begun.stderr
+    assert "sparksmith logs -f" in begun.stderr and "sparksmith stop" in begun.stderr
+    metrics = folder / "left behind/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert time.monotonic() < deadline, (folder / "left behind/job.log").read_text()
+        time.sleep(0.1)
+    assert "running" in sparksmith(folder, "runs", "show", "left behind").stdout
+    listed = json.loads(sparksmith(folder, "runs", "--json").stdout)["runs"]
+    assert [run["state"] for run in listed if run["folder"].endswith("left behind")] == ["running"]
+    second = sparksmith(folder, "train", "--data_file", "pairs.tsv", *flags, "--output_dir", "left behind")
+    assert second.returncode == 1 and "a job is running in" in second.stderr
+    follow = subprocess.Popen(
+        [sys.executable, "-m", "sparksmith", "logs", "-f", "left behind"], cwd=folder, env=environment(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    stopped = sparksmith(folder, "stop", "left behind")
+    assert stopped.returncode == 0, stopped.stderr
+    said, _ = follow.communicate(timeout=60)
+    assert "saved checkpoint-" in said
+    record = json.loads((folder / "left behind/manifest.json").read_text())
+    assert (record["state"], record["exit_code"], record["process"]) == ("stopped", 75, None)
+    step = json.loads(sparksmith(folder, "runs", "show", "left behind", "--json").stdout)
+    assert step["checkpoint"] == f"checkpoint-{step['step']}" and "--resume_from_checkpoint" in step["resume"]
+    assert sparksmith(folder, "clean", "left behind", "--yes").returncode == 0
+    assert not (folder / "left behind").exists()
