@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -28,15 +27,6 @@ from sparksmith.train.saving import Saver
 
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
 MIB = 2**20
-
-
-@pytest.fixture(autouse=True)
-def keep_signal_handlers():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 class Mount:

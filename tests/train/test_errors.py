@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,6 @@ from sparksmith.train import callbacks, trainer
 from sparksmith.train.__main__ import main as job
 
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(autouse=True)
-def keep_signal_handlers():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def prepare(at: Path, **flags) -> RunFolder:

@@ -4,7 +4,6 @@ its checkpoints are plain folders that other tools load."""
 from __future__ import annotations
 
 import json
-import signal
 
 import jsonschema
 import pytest
@@ -21,16 +20,6 @@ pytestmark = [
     pytest.mark.effects,  # collecting the machine asks nvidia-smi
     pytest.mark.filterwarnings("ignore"),  # the libraries' own
 ]
-
-
-@pytest.fixture(autouse=True)
-def keep_signal_handlers():
-    before = {
-        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def run(plan) -> RunFolder:

@@ -7,9 +7,8 @@ import os
 import warnings
 
 ENVIRONMENT = {
-    # Threads that wait for each other's cores: with libgomp's default of spinning without end, two other busy processes
-    # on two cores made 100 steps of `g2p-hebrew` take over 70 s instead of 5 s; with a bound on the spinning 12 s, and
-    # no loss on an idle machine (benchmarks/RESULTS.md, 2026-11-21).
+    # Threads that wait for each other's cores spin: beside two busy processes on two cores, libgomp's default took 62 s
+    # for 84 steps of `g2p-hebrew`, a bound on the spinning 12 s for 100 (benchmarks/RESULTS.md, 2026-11-21).
     "GOMP_SPINCOUNT": "10000",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
