@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import read_json, sha256_of
+from sparksmith.base.files import sha256_of
 from sparksmith.data.collate import Collator, labels_of
 from sparksmith.data.encode import Encoded, Encoder
 from sparksmith.data.examples import Example
@@ -24,6 +24,7 @@ from sparksmith.runs.checkpoints import (
     checkpoint_folders,
     last_whole_checkpoint,
     read_seal,
+    read_step,
     remove_leftovers,
 )
 from sparksmith.runs.layout import RunFolder
@@ -89,7 +90,7 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
     train_examples = load_examples(plan, plan.train_data)
     eval_examples = load_examples(plan, plan.eval_data) if plan.eval_data else ()
     checkpoint = find_checkpoint(plan, folder, recorder)
-    step = checkpoint_step(checkpoint) if checkpoint else 0
+    step = (read_step(checkpoint) or 0) if checkpoint else 0  # a checkpoint without a step was refused before
     saved = checkpoint if checkpoint and plan.full_finetuning else folder.base if folder.base.is_dir() else None
     tokenizer = make.make_tokenizer(
         plan, [turn.content for e in train_examples for turn in e.messages[:-1]],
@@ -160,18 +161,13 @@ def resume_from(trainer: FineTuner, checkpoint: Path, folder: RunFolder, recorde
     """Prepare to go on from a checkpoint: what it keeps besides the Trainer's state, and the curves cut to its step."""
     seal = read_seal(checkpoint)
     facts = seal.facts if seal else {}
-    step = checkpoint_step(checkpoint)
+    step = read_step(checkpoint) or 0
     window = facts.get("loss_window")
     trainer.carry_on(tokens_seen=int(facts.get("tokens_seen", 0)), loss_window=tuple(window) if window else None)
     trainer.saver.saved_step = step if checkpoint.parent == folder.path else None
     dropped = drop_metrics_after(folder, step)
     recorder.restart_metrics()
     recorder.event("resumed", step=step, path=str(checkpoint), metrics_made_again=dropped)
-
-
-def checkpoint_step(checkpoint: Path) -> int:
-    """The step that a checkpoint stands at, by its Trainer's state."""
-    return int(read_json(checkpoint / "trainer_state.json")["global_step"])
 
 
 def check_device(plan: Plan) -> None:
