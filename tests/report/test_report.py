@@ -1,23 +1,19 @@
-"""What is shown of a run: the progress line, scores, the first batch, and failures."""
+"""What is shown of a run: the progress line, the first batch, and failures."""
 
 from __future__ import annotations
 
 import io
 import shlex
-from types import SimpleNamespace
 
 import pytest
 
 from asked import parameters_of
 from sparksmith.base.errors import SparksmithError, UsageProblem
-from sparksmith.data.examples import pair
 from sparksmith.report import failures
 from sparksmith.report.first_batch import LONGEST, show_first_batch
 from sparksmith.report.progress import QUIET_SECONDS, Progress
-from sparksmith.report.scores import pick_shown, show_result
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import write_manifest
-from sparksmith.score.rates import score
 
 
 class Terminal(io.StringIO):
@@ -114,68 +110,6 @@ class TestProgress:
             "predicting after training: 64/200",
             "predicting after training: 200/200",
         ]
-
-
-def evaluation(references, predictions, separated):
-    return SimpleNamespace(scores=score(references, predictions, separated), predictions=tuple(predictions))
-
-
-class TestScores:
-    def shown(self, folder, references, trained, untrained=None, separated="words"):
-        stream = io.StringIO()
-        examples = [pair(line, f"prompt {line}", text) for line, text in enumerate(references, start=1)]
-        before = evaluation(references, untrained, separated) if untrained else None
-        show_result(RunFolder(folder), examples, before, evaluation(references, trained, separated), stream)
-        return stream.getvalue()
-
-    def test_scores_beside_the_untrained(self, tmp_path):
-        text = self.shown(tmp_path, ["ˈab", "dˈe"], ["ˈab", "te"], ["", "x"])
-        rows = {line.split("  ")[0]: line for line in text.splitlines()}
-        assert rows["PER"].split()[1:] == ["100.0%", "25.0%", "1", "of", "4", "phones", "wrong"]
-        assert rows["WER"].split()[1:4] == ["100.0%", "50.0%", "1"]
-        assert rows["stress error"].split()[2:5] == ["100.0%", "50.0%", "1"]
-        assert rows["exact match"].split()[2:] == ["0.0%", "50.0%", "1", "of", "2", "rows", "right"]
-        assert "untrained" in text
-        assert "trained" in text
-
-    def test_a_dash_where_the_data_marks_no_stress(self, tmp_path):
-        text = self.shown(tmp_path, ["ab"], ["ab"])
-        (row,) = [line for line in text.splitlines() if line.startswith("stress error")]
-        assert row.split() == ["stress", "error", "–", "the", "data", "marks", "no", "stress"]
-        assert "WER with stress" not in text
-
-    def test_a_dash_where_nothing_can_be_compared(self, tmp_path):
-        text = self.shown(tmp_path, ["ˈab"], [""])
-        (row,) = [line for line in text.splitlines() if line.startswith("stress error")]
-        assert row.split() == ["stress", "error", "–", "no", "marked", "word", "to", "compare"]
-        assert "WER with stress" in text
-
-    def test_other_tasks_have_no_phones(self, tmp_path):
-        text = self.shown(tmp_path, ["ab"], ["ab"], separated=None)
-        assert "CER" in text
-        assert "exact match" in text
-        assert "PER" not in text
-        assert "stress" not in text
-
-    def test_predictions_stand_beside_the_truth(self, tmp_path):
-        text = self.shown(tmp_path, ["one", "a\nb"], ["one", "ab"], separated=None)
-        assert "prompt 1  one    one         right" in text
-        assert "a\\nb" in text
-        assert "wrong" in text
-
-    def test_what_to_type_next_is_quoted(self, tmp_path, monkeypatch):
-        folder = tmp_path / "it's a run"
-        monkeypatch.chdir(tmp_path)
-        text = self.shown(folder, ["x"], ["x"])
-        assert """  sparksmith predict 'it'"'"'s a run' 'prompt 1'\n""" in text
-        assert "  sparksmith eval 'it'" in text
-
-    @pytest.mark.parametrize(
-        ("rows", "shown"),
-        [(0, []), (1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (10, [0, 2, 4, 6, 8]), (336, [0, 67, 134, 201, 268])],
-    )
-    def test_the_shown_rows_are_spread_over_the_file(self, rows, shown):
-        assert pick_shown(rows) == shown
 
 
 class TestFirstBatch:

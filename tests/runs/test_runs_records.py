@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.data.examples import pair
+from sparksmith.evaluate.result import Decoding, make_evaluation
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, new_run_id, read_lines, schema, write_evaluation, write_manifest
 from sparksmith.score.rates import score
@@ -161,31 +163,31 @@ def test_the_manifest_is_renewed(folder):
 @pytest.mark.parametrize("separated", ["phones", "words", None])
 @pytest.mark.parametrize("untrained", [False, True])
 def test_evaluations_keep_to_their_schema(folder, separated, untrained):
-    scores = score(["ˈab", "d"], ["ab", "d"], separated).to_json()
+    examples = [pair(1, "אב", "ˈab"), pair(2, "ד", "d")]
+    decoding = Decoding("greedy", 32, 64, "fp32")
+    found = make_evaluation(examples, ["at", "d"], separated, seconds=0.5, decoding=decoding)
+    before = make_evaluation(examples, ["", ""], separated, seconds=0.5, decoding=decoding) if untrained else None
+    summary = found.to_json(model="tiny", data="a.tsv", rows=2, untrained=before)
     rows = [
-        {"prompt": "אב", "reference": "ˈab", "prediction": "ab"},
-        {"prompt": "ד", "reference": "d", "prediction": "d"},
+        {"line": 1, "prompt": "אב", "reference": "ˈab", "prediction": "at"},
+        {"line": 2, "prompt": "ד", "reference": "d", "prediction": "d"},
     ]
     if untrained:
         rows = [{**row, "untrained": ""} for row in rows]
-    summary = {
-        "model": "tiny",
-        "data": "a.tsv",
-        "rows": 2,
-        "seconds": 0.5,
-        "scores": scores,
-        "untrained": scores if untrained else None,
-    }
     write_evaluation(folder.path, summary, rows)
     found = json.loads(folder.evaluation.read_text())
     check("evaluation", found)
-    assert found == {"version": 1, **summary}
+    assert found == summary and found["version"] == 1
     assert list(read_lines(folder.predictions)) == rows
     for row in rows:
         check("prediction", row)
     assert "אב" in folder.predictions.read_text(encoding="utf-8")
     assert refused("evaluation", {**found, "rows": 0})
     assert refused("evaluation", {**found, "scores": {"cer": None}})
+    assert refused("evaluation", {name: value for name, value in found.items() if name != "worst"})
+    assert refused("evaluation", {**found, "decoding": {**found["decoding"], "method": "sampling"}})
+    assert refused("evaluation", {**found, "worst": [{**found["worst"][0], "edits": []}]})
+    assert refused("evaluation", {**found, "unknown": 1})
     assert refused("prediction", {"prompt": "a"})
 
 
