@@ -1,4 +1,4 @@
-"""Greedy predictions for every row of a dataset, and their scores."""
+"""Greedy answers to every row of a dataset, and their scores."""
 
 from __future__ import annotations
 
@@ -6,61 +6,27 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import read_json, write_json
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Example
-from sparksmith.model.generate import generate_greedy
+from sparksmith.evaluate.result import Decoding, Evaluation, make_evaluation
+from sparksmith.model.generate import generate_greedy, longest_sequence
 from sparksmith.recipe.plan import Plan
-from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import Recorder, write_evaluation
+from sparksmith.runs.records import Recorder
 from sparksmith.score.phones import Separated
-from sparksmith.score.rates import Scores, score
 
-UNTRAINED = "untrained.json"  # beside the run's records: what a resume would have to predict again
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Predictions in the examples' order, what they are worth, and how long they took."""
-
-    predictions: tuple[str, ...]
-    scores: Scores
-    seconds: float
-
-    def write(self, folder: RunFolder, plan: Plan, examples: Sequence[Example], untrained: Evaluation | None) -> None:
-        """evaluation.json and predictions.jsonl of the run."""
-        assert plan.eval_data is not None
-        rows = []
-        for at, example in enumerate(examples):
-            row = {"prompt": example.prompt, "reference": example.response, "prediction": self.predictions[at]}
-            if untrained:
-                row["untrained"] = untrained.predictions[at]
-            rows.append(row)
-        summary = {
-            "model": plan.model, "data": plan.eval_data.path, "rows": len(examples), "seconds": self.seconds,
-            "scores": self.scores.to_json(), "untrained": untrained.scores.to_json() if untrained else None,
-        }  # fmt: skip
-        write_evaluation(folder.path, summary, rows)
-
-    def keep(self, folder: RunFolder) -> None:
-        """Write down what the untrained model predicted, for the end of a run that is resumed before it."""
-        write_json(folder.path / UNTRAINED, {"seconds": self.seconds, "predictions": self.predictions})
+Precision = Literal["fp32", "bf16"]
+SHOWN_LINES = 10
 
 
-def recall_untrained(folder: RunFolder, examples: Sequence[Example], plan: Plan) -> Evaluation | None:
-    """What was kept of the untrained model, or None where nothing was, or it does not belong to these examples."""
-    try:
-        kept = read_json(folder.path / UNTRAINED)
-        predictions, seconds = tuple(map(str, kept["predictions"])), float(kept["seconds"])
-    except (SparksmithError, KeyError, TypeError, ValueError):
-        return None
-    if len(predictions) != len(examples):
-        return None
-    scores = score([example.response for example in examples], predictions, plan.spaces_separate)
-    return Evaluation(predictions, scores, seconds)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A decoded answer, and how it ended: at a stop token, cut off, or not begun as the prompt is too long."""
+
+    text: str
+    end: Literal["stop", "cut", "too_long"]
 
 
 def evaluate(
@@ -71,17 +37,34 @@ def evaluate(
     separated: Separated | None,
     max_new_tokens: int,
     batch_size: int,
-    bf16: bool,
+    precision: Precision,
     on_batch: Callable[[int], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Predict and score every example; each must have a prompt and a response."""
+    """Answer and score every example; each must have a prompt and a response.
+
+    A prompt that is too long for the model is told to `on_warning` and scored as an empty answer.
+    """
     began = time.monotonic()
-    predictions = predict(
+    replies, fitted = predict(
         model, encoder, [encoder.encode_prompt(example.messages[:-1]) for example in examples],
-        max_new_tokens=max_new_tokens, batch_size=batch_size, bf16=bf16, on_batch=on_batch,
+        max_new_tokens=max_new_tokens, batch_size=batch_size, precision=precision, on_batch=on_batch,
+        on_warning=on_warning,
     )  # fmt: skip
-    scores = score([example.response for example in examples], predictions, separated)
-    return Evaluation(tuple(predictions), scores, time.monotonic() - began)
+    too_long = [
+        example.line for example, reply in zip(examples, replies, strict=True) if reply.end == "too_long"
+    ]  # fmt: skip
+    if too_long and on_warning:
+        shown = ", ".join(map(str, too_long[:SHOWN_LINES])) + (" ..." if len(too_long) > SHOWN_LINES else "")
+        on_warning(
+            f"{len(too_long)} of {len(examples)} prompts fill the model's {longest_sequence(model):,} tokens "
+            f"(lines {shown}): not answered, and scored as empty"
+        )
+    return make_evaluation(
+        examples, [reply.text for reply in replies], separated, seconds=time.monotonic() - began,
+        decoding=Decoding("greedy", fitted, max_new_tokens, precision), too_long=too_long,
+        cut_off=sum(reply.end == "cut" for reply in replies),
+    )  # fmt: skip
 
 
 def predict(
@@ -91,20 +74,46 @@ def predict(
     *,
     max_new_tokens: int,
     batch_size: int,
-    bf16: bool,
+    precision: Precision,
     on_batch: Callable[[int], None] | None = None,
-) -> list[str]:
-    """The decoded greedy answer to each prompt of token ids."""
+    on_warning: Callable[[str], None] | None = None,
+) -> tuple[list[Reply], int]:
+    """The greedy reply to each prompt of token ids, and how many at once fitted into the memory.
+
+    Raises `SparksmithError` where the tokenizer is not the model's, or one answer alone is too much for the memory.
+    """
+    check_vocabulary(model, prompts)
+    with computing_in(model, precision):
+        made = generate_greedy(
+            model, prompts, pad_id=encoder.tokenizer.pad_token_id, stop_ids=encoder.stop_ids(),
+            max_new_tokens=max_new_tokens, batch_size=batch_size, on_batch=on_batch, on_warning=on_warning,
+        )  # fmt: skip
+    texts = encoder.tokenizer.batch_decode([answer.tokens for answer in made.answers], skip_special_tokens=True)
+    replies = [Reply(text.strip(), answer.end) for text, answer in zip(texts, made.answers, strict=True)]
+    return replies, made.batch_size
+
+
+def check_vocabulary(model: Any, prompts: Sequence[Sequence[int]]) -> None:
+    """Raises `SparksmithError` where a prompt has a token that the model does not know.
+
+    The sizes tell nothing: Gemma 3's tokenizer has one token more than its text models.
+    """
+    highest = max((max(prompt, default=0) for prompt in prompts), default=0)
+    known = model.get_input_embeddings().weight.shape[0]
+    if highest >= known:
+        raise SparksmithError(
+            f"the tokenizer gives token {highest:,} and the model knows {known:,}: they do not belong together",
+            "another checkpoint of the run, or the model's folder with the tokenizer that it was saved with",
+        )
+
+
+def computing_in(model: Any, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+    """Matrix products in bfloat16, as in training, or everything as the weights are."""
     import torch
 
-    device = next(model.parameters()).device.type
-    precision = torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
-    with precision:
-        answers = generate_greedy(
-            model, prompts, pad_id=encoder.tokenizer.pad_token_id, stop_ids=encoder.stop_ids(),
-            max_new_tokens=max_new_tokens, batch_size=batch_size, on_batch=on_batch,
-        )  # fmt: skip
-    return [text.strip() for text in encoder.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(next(model.parameters()).device.type, torch.bfloat16)
 
 
 def evaluate_plan(
@@ -113,10 +122,10 @@ def evaluate_plan(
     """The evaluation that a Job makes, told to the progress line as it goes."""
 
     def tell(done: int) -> None:
-        for sink in recorder.sinks:
-            sink({"kind": "evaluating", "when": when, "done": done, "rows": len(examples)})
+        recorder.tell({"kind": "evaluating", "when": when, "done": done, "rows": len(examples)})
 
     return evaluate(
         model, encoder, examples, separated=plan.spaces_separate, max_new_tokens=plan.max_new_tokens,
-        batch_size=plan.eval_batch_size, bf16=plan.precision == "bf16", on_batch=tell,
+        batch_size=plan.eval_batch_size, precision=plan.precision, on_batch=tell,
+        on_warning=lambda message: recorder.event("warning", message=message),
     )  # fmt: skip

@@ -9,10 +9,13 @@ from typing import Any
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 from sparksmith.data.encode import Encoder
+from sparksmith.evaluate.dataset import Precision
+from sparksmith.evaluate.find import Found
+from sparksmith.model import tiny
 from sparksmith.model.load import load_checkpoint, load_model, load_tokenizer
-from sparksmith.recipe.plan import Plan
-from sparksmith.runs.layout import CHECKPOINT, RunFolder
 from sparksmith.score.phones import Separated
+
+MAX_NEW_TOKENS, BATCH_SIZE = 256, 32  # of a MODEL; a run's plan knows its own
 
 
 @dataclass(frozen=True)
@@ -25,54 +28,97 @@ class Ready:
     separated: Separated | None
     max_new_tokens: int
     batch_size: int
-    bf16: bool
+    precision: Precision
 
 
 def load_ready(
-    name: str,
+    found: Found,
     *,
     separated: Separated | None = None,
     system_prompt: str | None = None,
+    separator: str | None = None,
     max_new_tokens: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
 ) -> Ready:
-    """A run's newest checkpoint, a named checkpoint of it, or any model of a folder or the hub.
-
-    What is not given comes from the run's plan. Raises `SparksmithError`.
-    """
+    """Load what was found. What is not given comes from the run's plan. Raises `SparksmithError`."""
     import torch
 
-    path = Path(name).expanduser()
-    folder = next((RunFolder(p) for p in (path, path.parent) if p.is_dir() and RunFolder(p).plan.is_file()), None)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    bf16 = device == "cuda" and torch.cuda.is_bf16_supported()
-    if folder is None:
-        tokenizer = load_tokenizer(name)
-        model = load_model(name, dtype=torch.bfloat16 if bf16 else torch.float32)
-        encoder = Encoder(tokenizer, system_prompt=system_prompt, separator="\n")
-        return Ready(name, model.to(device).eval(), encoder, separated, max_new_tokens or 256, batch_size or 32, bf16)
-    plan = Plan.model_validate(read_json(folder.plan))
-    checkpoint = path.absolute() if CHECKPOINT.match(path.absolute().name) else _newest(folder)
-    tokenizer = load_tokenizer(str(checkpoint))
-    model = load_checkpoint(checkpoint, dtype=torch.float32, base=folder.base)
+    plan = found.plan
+    device, chosen = choose_device(device, precision)
+    folder = Path(found.source).expanduser()
+    adapter = (folder / "adapter_config.json").is_file()
+    # As in training: what trains in fp32, what is frozen in bf16 where the GPU has it.
+    frozen = adapter if plan is None else not plan.full_finetuning
+    dtype = torch.bfloat16 if chosen == "bf16" and (frozen or plan is None) else torch.float32
+    if adapter:
+        model = load_checkpoint(folder, dtype=dtype, base=found.folder.base if found.folder else None)
+    else:
+        model = load_model(found.source, dtype=dtype)
+    own_tokenizer = not adapter or (folder / "tokenizer_config.json").is_file()
+    tokenizer = load_tokenizer(
+        found.source if own_tokenizer else str(read_json(folder / "adapter_config.json")["base_model_name_or_path"])
+    )
     encoder = Encoder(
         tokenizer,
-        system_prompt=plan.system_prompt if system_prompt is None else system_prompt,
-        separator=plan.separator,
+        system_prompt=plan.system_prompt if system_prompt is None and plan else system_prompt,
+        separator=separator if separator is not None else plan.separator if plan else "\n",
     )
     return Ready(
-        f"{folder.path.name}/{checkpoint.name}", model.to(device).eval(), encoder, separated or plan.spaces_separate,
-        max_new_tokens or plan.max_new_tokens, batch_size or plan.eval_batch_size, bf16,
+        found.name, _on_device(model, device).eval(), encoder,
+        separated or (plan.spaces_separate if plan else None),
+        max_new_tokens or (plan.max_new_tokens if plan else MAX_NEW_TOKENS),
+        batch_size or (plan.eval_batch_size if plan else BATCH_SIZE), chosen,
     )  # fmt: skip
 
 
-def _newest(folder: RunFolder) -> Path:
-    whole = [path for path in folder.checkpoints() if (path / "trainer_state.json").is_file()]
-    if not whole:
-        raise SparksmithError(
-            f"the run {folder.path} has no checkpoint yet",
-            f"sparksmith train --output_dir {folder.path} --resume_from_checkpoint",
+def load_base(found: Found, ready: Ready, device: str = "auto") -> Ready:
+    """The model that a run began with, asked as the run is: `tiny` is made again from the plan's seed."""
+    import torch
+
+    plan = found.plan
+    assert plan is not None
+    device, _ = choose_device(device, ready.precision)
+    if plan.tiny:
+        model = tiny.make_model(plan, ready.encoder.tokenizer)
+        encoder = ready.encoder
+    else:
+        frozen = ready.precision == "bf16" and not plan.full_finetuning
+        model = load_model(plan.model, dtype=torch.bfloat16 if frozen else torch.float32)
+        encoder = Encoder(
+            load_tokenizer(plan.model), system_prompt=ready.encoder.system_prompt, separator=ready.encoder.separator
         )
-    return whole[-1]
+    return Ready(
+        plan.model, _on_device(model, device).eval(), encoder, ready.separated, ready.max_new_tokens,
+        ready.batch_size, ready.precision,
+    )  # fmt: skip
+
+
+def choose_device(device: str, precision: str) -> tuple[str, Precision]:
+    """What `auto` means here. Raises `SparksmithError` where torch sees no GPU, or it has no bfloat16."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if device == "cuda" and not gpu:
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        raise SparksmithError(f"torch {torch.__version__} ({built}) sees no GPU", "--device cpu")
+    if device == "auto":
+        device = "cuda" if gpu else "cpu"
+    able = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and device == "cuda" and not able:
+        raise SparksmithError("precision bf16 was asked for and this GPU has no bfloat16", "--precision fp32")
+    return device, "bf16" if precision == "bf16" or (precision == "auto" and able) else "fp32"
+
+
+def _on_device(model: Any, device: str) -> Any:
+    """Raises `SparksmithError` where the GPU's memory does not suffice for the weights."""
+    import torch
+
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise SparksmithError(
+            "the GPU's memory does not suffice for the model's weights",
+            "--device cpu, or end what else uses the GPU (nvidia-smi)",
+        ) from error

@@ -9,36 +9,24 @@ from typing import Any
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
+from sparksmith.base.hub import MODEL, explain_hub_error, first_line, why_unreachable
 
-CONNECT_SECONDS = 5.0
+WITHOUT_NETWORK = (
+    "without a network: `tiny` (sparksmith train --model tiny), or a folder with a model that was copied there"
+)
 
 
 def check_reachable(source: str) -> None:
-    """Raise `SparksmithError` within seconds where a hub id is not in the cache and the hub does not answer.
+    """Raise `SparksmithError` within seconds where a hub id is not in the cache and the hub does not answer."""
+    from huggingface_hub import try_to_load_from_cache
 
-    The hub's own client tries for 50 s and says so 24 times (huggingface-hub 1.33, measured 2026-11-21).
-    """
-    import socket
-    from urllib.parse import urlsplit
-    from urllib.request import getproxies
-
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    if Path(source).expanduser().exists() or source.count("/") > 1 or source.startswith((".", "/", "~")):
+    if Path(source).expanduser().exists() or not MODEL.fullmatch(source):
         return
-    if isinstance(try_to_load_from_cache(source, "config.json"), str) or getproxies():
+    if isinstance(try_to_load_from_cache(source, "config.json"), str):
         return
-    hub = urlsplit(constants.ENDPOINT)
-    port = hub.port or (80 if hub.scheme == "http" else 443)
-    try:
-        if constants.HF_HUB_OFFLINE:
-            raise OSError("HF_HUB_OFFLINE is set")
-        socket.create_connection((str(hub.hostname), port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise SparksmithError(
-            f"the model {source} is not in the hub's cache, and {hub.hostname} cannot be reached: {error}",
-            "without a network: `tiny` (sparksmith train --model tiny), or a folder with a model that was copied there",
-        ) from None
+    reason = why_unreachable()
+    if reason is not None:
+        raise SparksmithError(f"the model {source} is not in the hub's cache, and {reason}", WITHOUT_NETWORK)
 
 
 @contextlib.contextmanager
@@ -78,9 +66,19 @@ def load_model(source: str, *, dtype: Any) -> Any:
     check_reachable(source)
     try:
         with progress_of(source):
-            return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
+            model, info = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+            )
     except Exception as error:
         raise _explain(source, "model", error) from error
+    if info["missing_keys"]:  # Transformers fills them with random numbers and says so in its log (5.17)
+        missing = sorted(info["missing_keys"])
+        raise SparksmithError(
+            f"{source} lacks {len(missing)} of its model's weights, such as {missing[0]}: "
+            "its config.json is another model's, or it was not saved whole",
+            "another checkpoint, or the folder with all the files that it was saved with",
+        )
+    return model
 
 
 def load_checkpoint(folder: Path, *, dtype: Any, base: Path | None = None) -> Any:
@@ -92,16 +90,25 @@ def load_checkpoint(folder: Path, *, dtype: Any, base: Path | None = None) -> An
     adapter = folder / "adapter_config.json"
     if not adapter.is_file():
         return load_model(str(folder), dtype=dtype)
+    import warnings
+
     from peft import PeftModel
 
     named = str(read_json(adapter)["base_model_name_or_path"])
     source = str(base) if base is not None and base.is_dir() else named
+    hint = f"base_model_name_or_path in {adapter} names the model that the adapter stands on"
+    model = load_model(source, dtype=dtype)
     try:
-        return PeftModel.from_pretrained(load_model(source, dtype=dtype), str(folder))
-    except SparksmithError:
-        raise
+        with warnings.catch_warnings(record=True) as told:  # PEFT only warns of weights that the adapter lacks (0.21)
+            warnings.simplefilter("always")
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except Exception as error:
-        raise SparksmithError(f"the adapter in {folder} does not fit on {source}: {_first_line(error)}") from error
+        sizes = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        reason = sizes[0][:200] if sizes else first_line(error)
+        raise SparksmithError(f"the adapter in {folder} does not fit on {source}: {reason}", hint) from error
+    if any("missing adapter keys" in str(one.message) for one in told):
+        raise SparksmithError(f"the adapter in {folder} lacks weights for layers of {source}", hint)
+    return adapted
 
 
 def _explain(source: str, what: str, error: Exception) -> SparksmithError:
@@ -113,27 +120,9 @@ def _explain(source: str, what: str, error: Exception) -> SparksmithError:
         return SparksmithError(f"{source} is a run, not a model", f"--model {source}/checkpoint-N (of a run in full)")
     if path.is_dir():
         missing = "" if (path / "config.json").is_file() else "; it has no config.json"
-        return SparksmithError(
-            f"the {what} in {source} cannot be loaded{missing}: {_first_line(error)}", f"ls {source}"
-        )
+        return SparksmithError(f"the {what} in {source} cannot be loaded{missing}: {first_line(error)}", f"ls {source}")
     if path.is_absolute() or source.startswith(".") or source.count("/") > 1:
         return SparksmithError(
             f"the folder {source} does not exist", "--model takes a hub id, a local folder, or `tiny`"
         )
-    text = f"{type(error).__name__} {error}"
-    if "gated" in text.lower() or "401" in text or "403" in text:
-        return SparksmithError(
-            f"{source} is gated on the hub",
-            f"accept its terms at https://huggingface.co/{source}, then `hf auth login`",
-        )
-    if "404" in text or "RepositoryNotFound" in text:
-        return SparksmithError(f"the hub has no model {source}", "--model takes a hub id such as Qwen/Qwen3-0.6B")
-    return SparksmithError(
-        f"the {what} {source} is neither in the hub's cache nor could it be fetched: {_first_line(error)}",
-        "without a network: --model tiny, or --model FOLDER with a model that was copied there",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    return explain_hub_error(error, "model", source, WITHOUT_NETWORK)

@@ -1,0 +1,136 @@
+"""What a RUN or MODEL on the command line names, as far as that shows without torch."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.base.files import read_json
+from sparksmith.recipe.plan import PLAN_VERSION, Plan
+from sparksmith.runs.checkpoints import SEAL, checkpoint_folders, find_faults
+from sparksmith.runs.layout import CHECKPOINT, RunFolder
+
+WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model that can answer. `name` is what the output calls it, `source` a folder or a hub id.
+
+    Of a run also its folder and plan; `notes` say what was passed over.
+    """
+
+    name: str
+    source: str
+    folder: RunFolder | None = None
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_template(self) -> bool | None:
+        """Whether its tokenizer has a chat template; None where only the hub knows."""
+        path = Path(self.source).expanduser()
+        if not path.is_dir():
+            return None
+        if any((path / name).is_file() for name in TEMPLATES):
+            return True
+        known = path / "tokenizer_config.json"
+        if not known.is_file():
+            return None  # an adapter's folder may leave the tokenizer to its base
+        content = read_json(known)
+        return isinstance(content, dict) and bool(content.get("chat_template"))
+
+
+def find_model(name: str) -> Found:
+    """A run's newest whole checkpoint, a named checkpoint, a model's folder or a hub id. Raises `SparksmithError`."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        raise SparksmithError(f"{name} is a file; a run's or a model's folder is wanted", f"ls {path.parent}")
+    if not path.is_dir():
+        if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+            raise SparksmithError(
+                f"{name} does not exist",
+                "RUN is the folder that train printed, a model's folder, or a hub id such as Qwen/Qwen3-0.6B",
+            )
+        return Found(name, name)
+    path = path.absolute()
+    if (path / "plan.json").is_file():
+        return _newest(name, RunFolder(path))
+    known = ("config.json", "adapter_config.json")
+    if not any((path / file).is_file() for file in known):
+        raise SparksmithError(
+            f"{name} is neither a run nor a model: it has none of plan.json, {', '.join(known)}", f"ls {name}"
+        )
+    above = RunFolder(path.parent)
+    if CHECKPOINT.match(path.name) and above.plan.is_file():
+        faults = _find_faults(path)
+        if faults:
+            others = [other for other in reversed(checkpoint_folders(above.path)) if not _find_faults(other)]
+            hint = f"another one: {shlex.quote(str(others[0]))}" if others else f"ls {shlex.quote(name)}"
+            raise SparksmithError(f"the checkpoint {name} is not whole: {'; '.join(faults)}", hint)
+        return _of_run(above, path, ())
+    _check_base(path, None)
+    return Found(name, str(path))
+
+
+def _newest(name: str, folder: RunFolder) -> Found:
+    """The newest whole checkpoint of a run."""
+    notes: list[str] = []
+    for path in reversed(checkpoint_folders(folder.path)):
+        faults = _find_faults(path)
+        if not faults:
+            return _of_run(folder, path, tuple(notes))
+        notes.append(f"{path.name} is passed over, it is not whole: {'; '.join(faults)}")
+    resume = f"sparksmith train --output_dir {shlex.quote(str(folder.path))} --resume_from_checkpoint"
+    if notes:
+        raise SparksmithError(f"the run {name} has no whole checkpoint: {notes[0]}", resume)
+    raise SparksmithError(f"the run {name} has no checkpoint yet", f"let it train to its first save, or {resume}")
+
+
+def _of_run(folder: RunFolder, checkpoint: Path, notes: tuple[str, ...]) -> Found:
+    _check_base(checkpoint, folder)
+    return Found(f"{folder.path.name}/{checkpoint.name}", str(checkpoint), folder, _read_plan(folder), notes)
+
+
+def _read_plan(folder: RunFolder) -> Plan:
+    content = read_json(folder.plan)
+    version = content.get("version") if isinstance(content, dict) else None
+    hint = f"name one of its checkpoints' copies outside the run's folder, or train anew; ls {folder.path}"
+    if version != PLAN_VERSION:
+        raise SparksmithError(f"{folder.plan} is of version {version}, this is {PLAN_VERSION}", hint)
+    try:
+        return Plan.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SparksmithError(f"{folder.plan} is no plan: {where}: {first['msg']}", hint) from None
+
+
+def _find_faults(checkpoint: Path) -> list[str]:
+    """What keeps a checkpoint from answering: by its manifest; of plain Transformers, no weights."""
+    if (checkpoint / SEAL).exists():
+        return find_faults(checkpoint, hashes=False)
+    if not any(next(checkpoint.glob(pattern), None) for pattern in WEIGHTS):
+        return ["it has no weights"]
+    return []
+
+
+def _check_base(path: Path, folder: RunFolder | None) -> None:
+    """The folder that an adapter stands on must be there. Raises `SparksmithError`."""
+    adapter = path / "adapter_config.json"
+    if not adapter.is_file() or (folder is not None and folder.base.is_dir()):
+        return
+    content = read_json(adapter)
+    base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
+    if not base:
+        raise SparksmithError(f"{adapter} does not name the model that the adapter stands on", f"ls {path}")
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise SparksmithError(
+            f"the adapter in {path.name} stands on {base}, and that folder does not exist",
+            f"put the model back there, or correct base_model_name_or_path in {adapter}",
+        )
