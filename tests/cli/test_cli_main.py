@@ -8,6 +8,7 @@ import sys
 import click
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from asked import GB10, machine
 from sparksmith import __version__
@@ -16,6 +17,7 @@ from sparksmith.cli.options import flag_names
 from sparksmith.recipe.plan import Plan
 from sparksmith.recipe.schema import json_schema
 from sparksmith.recipe.shipped import recipe_names, recipe_text
+from sparksmith.runs.records import schema
 
 
 @pytest.fixture
@@ -106,10 +108,13 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(type_in, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data.tsv"]
 
 
-def test_a_dry_run_as_json_is_a_plan(type_in, tmp_path):
+def test_a_dry_run_as_json_is_the_plan_and_what_was_seen_of_the_data(type_in, tmp_path):
     code, out, err = type_in("train", "--data_file", "data.tsv", "--dry-run", "--json", "--output_dir", "run-{n}")
     assert (code, err) == (0, "")
-    plan = Plan.model_validate_json(out)
+    shown = json.loads(out)
+    assert set(shown) == {"version", "plan", "data"} and shown["version"] == 1
+    Draft202012Validator(schema("data")).validate(shown["data"])
+    plan = Plan.model_validate(shown["plan"])
     assert plan.train_data.path == str(tmp_path / "data.tsv")
     assert plan.train_data.rows == 2
     assert plan.output_dir == str(tmp_path / "run-1")
@@ -138,7 +143,8 @@ def test_a_run_is_written_and_then_started(type_in, started, tmp_path):
     assert type_in("train", "my recipe.yaml", "--max_steps", "5")[0] == 0
     run = tmp_path / "run-1"
     assert started == [run]
-    assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "plan.json", "recipe.yaml", "settings.json"]
+    records = ["data.json", "manifest.json", "plan.json", "recipe.yaml", "settings.json"]
+    assert sorted(path.name for path in run.iterdir()) == records
     plan = Plan.model_validate_json((run / "plan.json").read_text(encoding="utf-8"))
     assert (plan.max_steps, plan.output_dir, plan.name) == (5, str(run), "mine")
     manifest = json.loads((run / "manifest.json").read_text())

@@ -182,7 +182,8 @@ def many(start: int, count: int) -> str:
         ("a.jsonl", json.dumps({"messages": TURNS[1:]}), "one turn only; there is no prompt", "each line is"),
         ("a.jsonl", json.dumps({"messages": TURNS}) + '\n{"text": "c"}\n', "messages (line 1), text (line 2)", "one"),
         ("a.json", '[{"prompt": "a", "completion": "b"}]', "is one JSON list; JSON Lines are wanted", "jq -c '.[]'"),
-        ("a.parquet", "PAR1 and more\n", "cannot be told from its name", "--data_format"),
+        ("a.parquet", "PAR1 and more\n", "is not a whole parquet file", "download it again"),
+        ("a.parquet", "PK and more\n", "is no parquet file: it does not begin with PAR1", "--data_format"),
         ("a.docx", "one two\n", "cannot be told from its name", "--data_format"),
     ],
 )  # fmt: skip

@@ -17,6 +17,8 @@ KEYS = {
     "method": ("dpo", False),
     "data_format": ("tsv", False),
     "header": ("no", False),
+    "prompt_column": ("word", False),
+    "response_column": ("ipa", False),
     "system_prompt": ("other", False),
     "system_prompt_file": ("other", True),
     "separator": (" ", False),

@@ -17,6 +17,8 @@ EVERY_FLAG = {
     "eval_file": ("held_out.tsv", "held_out.tsv"),
     "data_format": ("jsonl", "jsonl"),
     "header": ("no", "no"),
+    "prompt_column": ("word", "word"),
+    "response_column": ("ipa", "ipa"),
     "system_prompt": ("You spell words.", "You spell words."),
     "system_prompt_file": ("prompt.txt", "prompt.txt"),
     "separator": (" => ", " => "),

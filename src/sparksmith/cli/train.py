@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -18,16 +19,20 @@ from sparksmith.cli.environment import check_model_source, check_torch
 from sparksmith.cli.options import TrainCommand, given_flags, recipe_options
 from sparksmith.jobs.lock import is_held
 from sparksmith.recipe.read import Request
-from sparksmith.recipe.shipped import find_recipe, locate_data
+from sparksmith.recipe.shipped import find_recipe
 from sparksmith.runs.checkpoints import checkpoint_folders
 from sparksmith.runs.clean import bears_mark, delete, own_paths
 from sparksmith.runs.layout import RunFolder
 
+DRY_RUN_VERSION = 1
+
 
 @click.command(cls=TrainCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("recipe", required=False)
-@click.option("--dry-run", "--dry_run", "dry_run", is_flag=True, help="print the whole plan and stop")
-@click.option("--json", "as_json", is_flag=True, help="with --dry-run: the plan as JSON on standard output")
+@click.option(
+    "--dry-run", "--dry_run", "dry_run", is_flag=True, help="print the whole plan and what the data is like, and stop"
+)
+@click.option("--json", "as_json", is_flag=True, help="with --dry-run: plan and data as JSON on standard output")
 @click.option("--detach", is_flag=True, help="leave the job behind; `sparksmith logs -f` follows it")
 @recipe_options
 def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **options: Any) -> int:
@@ -38,7 +43,7 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **opti
 
     --resume_from_checkpoint goes on with the run in output_dir; without RECIPE as what that run was.
     """
-    from sparksmith.cli import resume
+    from sparksmith.cli import data, resume
     from sparksmith.recipe.settings import resolve
     from sparksmith.runs.layout import choose_folder
 
@@ -53,26 +58,31 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **opti
     resuming = values.resume_from_checkpoint is not None
     checkpoint = resume.named_checkpoint(values.resume_from_checkpoint)
     folder = choose_folder(values.output_dir, resume=resuming)
-    files = _read_files(values)
+    files = data.read_files(values)
     begun = RunFolder(checkpoint.parent) if checkpoint and not folder.is_run() else folder
     before = resume.read_old_plan(begun) if resuming else None
     plan = _make_plan(settings, files, folder, checkpoint)
     if resuming:
         plan = resume.keep_division(plan, before, settings)
     if as_json:
-        click.echo(plan.model_dump_json(indent=2))
+        check_model_source(plan.model)
+        facts = data.look_at(plan, files, tokens=True)
+        both = {"version": DRY_RUN_VERSION, "plan": plan.model_dump(mode="json"), "data": facts}
+        click.echo(json.dumps(both, indent=2, ensure_ascii=False))
         return ExitCode.DONE
     _show(plan, settings, files, whole=dry_run)
     if resuming:
         resume.check_resume(plan, before, folder, checkpoint)
     _check_folder(folder, resuming=resuming)
     check_model_source(plan.model)
+    facts = data.look_at(plan, files, tokens=dry_run)
+    data.show_facts(facts, whole=dry_run)
     if dry_run:
         click.echo("\nnothing was started or written (--dry-run)", err=True)
         return ExitCode.DONE
     check_torch()
     _make_folder(folder, resuming=resuming)
-    _write(folder, request, settings, plan)
+    _write(folder, request, settings, plan, facts)
     return _start(folder, detach=detach)
 
 
@@ -98,23 +108,6 @@ def _find_request(recipe: str | None, flags: dict[str, Any]) -> Request:
                 "--output_dir FOLDER names one, sparksmith runs lists them; without one: a RECIPE or --data_file",
             )
     return find_recipe(recipe or "sft")
-
-
-def _read_files(values: Any) -> list[tuple[str, Any]]:
-    """Read and check the data files, before anything else happens."""
-    from sparksmith.data.read import read_data
-
-    if values.data_file is None:
-        raise UsageProblem(
-            "no data: neither the recipe nor a flag names a data_file",
-            "sparksmith train --data_file FILE   (TSV, CSV or JSONL), or try sparksmith train g2p-hebrew",
-        )
-    named = [("data", values.data_file), ("held out", values.eval_file)]
-    return [
-        (label, read_data(locate_data(name), values.data_format, values.header))
-        for label, name in named
-        if name is not None
-    ]
 
 
 def _make_plan(settings: Any, files: list[tuple[str, Any]], folder: RunFolder, checkpoint: Path | None) -> Any:
@@ -146,7 +139,7 @@ def _show(plan: Any, settings: Any, files: list[tuple[str, Any]], *, whole: bool
     from sparksmith.recipe.show import describe_short, describe_whole
 
     for label, file in files:
-        click.echo(f"{label:>9}  {file.path.name}: {file.describe()}", err=not whole)
+        click.echo(f"{label:>9}  {file.title}: {file.describe()}", err=not whole)
     for label, text in describe_short(plan, settings):
         if label not in {"data", "held out"}:
             click.echo(f"{label:>9}  {text}", err=not whole)
@@ -184,9 +177,9 @@ def _make_folder(folder: RunFolder, *, resuming: bool) -> None:
         ) from None
 
 
-def _write(folder: RunFolder, request: Request, settings: Any, plan: Any) -> None:
+def _write(folder: RunFolder, request: Request, settings: Any, plan: Any, facts: dict[str, Any]) -> None:
     """The run's folder as the Job wants it, and an entry in the register of runs."""
-    from sparksmith.runs.records import new_run_id, write_manifest
+    from sparksmith.runs.records import new_run_id, write_data, write_manifest
     from sparksmith.runs.register import register
 
     # the manifest first: a folder that bears its mark can be cleaned
@@ -199,6 +192,7 @@ def _write(folder: RunFolder, request: Request, settings: Any, plan: Any) -> Non
     write_atomic(folder.recipe, redact_text(request.text))
     write_json(folder.settings, settings.model_dump(mode="json"))
     write_json(folder.plan, plan.model_dump(mode="json"))
+    write_data(folder.path, facts)
     try:
         register(run, folder, created)
     except OSError as error:

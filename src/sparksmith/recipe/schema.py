@@ -46,16 +46,29 @@ class Recipe(BaseModel):
     data_file: str | None = key(
         None,
         "data",
-        "the training data: TSV or CSV of two columns, or JSONL (prompt/completion, messages or text)",
+        "the training data: TSV or CSV of two columns, JSONL or parquet (prompt/completion, messages or text), or a "
+        "dataset on the hub, owner/name or owner/name:split",
         free=True,
     )
-    eval_file: str | None = key(None, "data", "held-out data of the same kind, for the loss and the score", free=True)
-    data_format: Literal["auto", "tsv", "csv", "jsonl"] = key(
-        "auto", "data", "how to read the files", why="by the name's ending"
+    eval_file: str | None = key(
+        None,
+        "data",
+        "held-out data of the same kind, for the loss and the score; of a dataset on the hub the split validation, or "
+        "else test",
+        free=True,
+    )
+    data_format: Literal["auto", "tsv", "csv", "jsonl", "parquet"] = key(
+        "auto", "data", "how to read local files", why="by the name's ending"
     )
     header: Annotated[Literal["auto", "yes", "no"], YesNo] = key(
         "auto", "data", "whether TSV and CSV start with a line of column names"
     )
+    prompt_column: str | None = key(
+        None,
+        "data",
+        "the column of the prompt, where there are several: its name, or its number where there is no header",
+    )
+    response_column: str | None = key(None, "data", "the column of the response, likewise")
     system_prompt: str | None = key(None, "data", "a system message put before every example")
     system_prompt_file: str | None = key(None, "data", "the same, read from a text file", free=True)
     separator: str = key(

@@ -8,7 +8,7 @@ from pathlib import Path
 from sparksmith.base.errors import SparksmithError, perhaps
 from sparksmith.recipe.read import Request, parse_recipe, read_recipe
 
-DATA_ENDINGS = {".tsv", ".csv", ".jsonl", ".ndjson"}
+DATA_ENDINGS = {".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"}
 SAMPLE = "sample:"  # a data_file of this form is a file in data/samples
 
 

@@ -26,7 +26,7 @@ Sink = Callable[[dict[str, Any]], None]
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema of `manifest`, `event`, `metric`, `evaluation`, `prediction` or `status`."""
+    """The JSON schema of `manifest`, `data`, `event`, `metric`, `evaluation`, `prediction` or `status`."""
     loaded: dict[str, Any] = json.loads((files("sparksmith.runs") / "schemas" / f"{name}.json").read_text())
     return loaded
 
@@ -130,6 +130,11 @@ def write_evaluation(folder: Path, evaluation: dict[str, Any], predictions: list
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
     write_atomic(RunFolder(folder).predictions, lines)
     write_json(RunFolder(folder).evaluation, {"version": RECORD_VERSION, **evaluation})
+
+
+def write_data(folder: Path, facts: dict[str, Any]) -> None:
+    """data.json, whole or not at all."""
+    write_json(RunFolder(folder).data, facts)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
