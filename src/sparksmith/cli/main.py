@@ -14,6 +14,8 @@ VERBS = {
     "train": ("sparksmith.cli.train", "train", "Fine-tune a model on a file of your own."),
     "eval": ("sparksmith.cli.eval", "evaluate", "Score a run or a model on a file."),
     "predict": ("sparksmith.cli.predict", "predict", "Answer with a trained model."),
+    "chat": ("sparksmith.cli.chat", "chat", "Talk with a trained model."),
+    "report": ("sparksmith.cli.report", "report", "The page of a run, or several runs compared."),
     "runs": ("sparksmith.cli.runs", "runs", "What runs, ran, died and why; how to go on."),
     "logs": ("sparksmith.cli.logs", "logs", "What a run has said; -f follows it."),
     "stop": ("sparksmith.cli.stop", "stop", "Ask a job to save and stop."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import time
 from typing import Any
@@ -83,10 +84,23 @@ def show_run(run: str, as_json: bool) -> None:
         lines.append(("process", str(status.process.pid)))
     for label, text in lines:
         click.echo(f"{label:>12}  {text}")
+    for row in _chart(folder):
+        click.echo(row)
     if status.state == "running":
         click.echo(f"{'follow':>12}  {typable(f'sparksmith logs -f {shlex.quote(run)}')}")
     elif status.can_go_on:
         click.echo(f"{'go on':>12}  {typable(resume_command(folder))}")
+
+
+def _chart(folder: Any) -> list[str]:
+    """The loss as lines of characters, an empty one around it; nothing where there is no curve."""
+    from sparksmith.report.run_records import read_curves
+    from sparksmith.report.terminal_chart import loss_chart
+
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+    columns = min(100, shutil.get_terminal_size((80, 24)).columns) if sys.stdout.isatty() else 80
+    rows = loss_chart(*read_curves(folder, "loss", "eval_loss"), width=columns, unicode=unicode)
+    return ["", *rows, ""] if rows else []
 
 
 def to_json(folder: Any, status: Any) -> dict[str, Any]:

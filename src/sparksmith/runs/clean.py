@@ -13,7 +13,7 @@ from sparksmith.runs.layout import RunFolder
 
 FILES = (
     "manifest.json", "recipe.yaml", "settings.json", "plan.json", "events.jsonl", "metrics.jsonl", "evaluation.json",
-    "predictions.jsonl", "untrained.json", "job.log", "stop.json", ".lock",
+    "predictions.jsonl", "untrained.json", "data.json", "report.html", "job.log", "stop.json", ".lock",
 )  # fmt: skip
 # a record, or the beginning of one beside it, of a process that was killed while it wrote
 OWN = re.compile(rf"(?:{'|'.join(map(re.escape, FILES))})|\.(?:{'|'.join(map(re.escape, FILES))})\.[a-z0-9_]{{8}}")

@@ -5,7 +5,9 @@ recipe.yaml       the recipe as it was given, secrets redacted
 settings.json     the recipe and the flags resolved       plan.json   what the Job does
 events.jsonl      what happened, one line each            metrics.jsonl   the curves
 evaluation.json   the last evaluation's scores            predictions.jsonl   its predictions
+data.json         what was seen of the data: lengths, duplicates, conflicts, overlap, characters
 untrained.json    what the untrained model predicted, for a resume
+report.html       the run's page
 base/             the model that an adapter stands on, where it was made here
 checkpoint-N/     plain Transformers or PEFT folders
 """
@@ -59,6 +61,14 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions.jsonl"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
 
     @property
     def base(self) -> Path:

@@ -21,6 +21,7 @@ from sparksmith.model.libraries import settle_libraries
 from sparksmith.recipe.plan import PLAN_VERSION, Plan
 from sparksmith.report import failures
 from sparksmith.report.progress import Progress
+from sparksmith.report.renewal import PageKeeper
 from sparksmith.report.terminal import lasting_streams
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, write_manifest
@@ -90,6 +91,8 @@ def _run_held(folder: RunFolder, plan: Plan) -> int:
     settle_libraries()
     recorder = Recorder(folder)
     recorder.sinks.append(Progress(sys.stderr))
+    page = PageKeeper(folder, recorder.tell)
+    recorder.sinks.append(page)
 
     place = Place(folder.path)
 
@@ -98,6 +101,7 @@ def _run_held(folder: RunFolder, plan: Plan) -> int:
             return
         with contextlib.suppress(OSError):  # a disk that is full or gone must not hide how the run ended
             write_manifest(folder, state=state, exit_code=int(code), process=None, message=message)
+        page.renew()
 
     def at_once(code: int) -> None:
         recorder.event("job_finished", exit_code=code, message="stopped at once by a second Ctrl+C")
@@ -149,7 +153,8 @@ def _run_held(folder: RunFolder, plan: Plan) -> int:
 
 
 def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder, stop: Stop) -> Outcome:
-    from sparksmith.evaluate.dataset import evaluate_plan, recall_untrained
+    from sparksmith.evaluate.dataset import evaluate_plan
+    from sparksmith.evaluate.result import recall_untrained
     from sparksmith.machine.collect import collect
     from sparksmith.machine.memory import read_memory
     from sparksmith.machine.python_env import read_versions

@@ -187,7 +187,8 @@ def check_device(plan: Plan) -> None:
 def load_examples(plan: Plan, data: PlannedData) -> tuple[Example, ...]:
     """The planned file's examples. Raises `SparksmithError` where the file is not the planned one any more."""
     path = Path(data.path)
-    file = read_data(path, data.format, plan.header)
+    columns = {"prompt_column": plan.prompt_column, "response_column": plan.response_column}
+    file = read_data(path, data.format, plan.header, **columns)
     if sha256_of(path) != data.sha256:
         raise SparksmithError(
             f"{path} has changed since the plan was made", "start the run again with sparksmith train"
