@@ -20,7 +20,7 @@ from sparksmith.evaluate.dataset import Reply, evaluate, evaluate_plan, predict
 from sparksmith.evaluate.find import find_model
 from sparksmith.evaluate.load import choose_device, load_base, load_ready
 from sparksmith.model import make
-from sparksmith.runs.checkpoints import seal_checkpoint
+from sparksmith.runs.checkpoints import STATE, find_faults, seal_checkpoint
 from sparksmith.runs.layout import RunFolder
 
 EXAMPLES = [pair(line, prompt, response) for line, (prompt, response) in enumerate(PAIRS, start=3)]
@@ -190,6 +190,18 @@ def test_a_run_whose_newest_checkpoint_is_broken_answers_with_the_one_before(run
     refused(run.path, "has no whole checkpoint", "--resume_from_checkpoint")
     shutil.rmtree(run.path / "checkpoint-2")
     refused(run.path, "has no checkpoint yet", "let it train to its first save")
+
+
+def test_what_only_training_needs_may_be_deleted(run):
+    checkpoint = run.path / "checkpoint-1"
+    names = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "rng_state_0.pth", "before_averaging.safetensors")
+    for name in names:
+        (checkpoint / name).write_bytes(b"0")
+    seal_checkpoint(checkpoint, 1)
+    for name in (*names, "trainer_state.json"):
+        (checkpoint / name).unlink()
+    assert find_model(str(run.path)).notes == ()
+    assert find_faults(checkpoint, hashes=False) == [f"{name} is missing" for name in sorted((*names, STATE))]
 
 
 def test_a_checkpoint_of_plain_transformers_is_taken_by_its_weights(run):

@@ -115,6 +115,7 @@ def watch_phases(herald: Herald) -> None:
     from sparksmith.evaluate import dataset
     from sparksmith.runs import checkpoints
     from sparksmith.train import saving
+    from sparksmith.train.scoring import Scoring
     from sparksmith.train.trainer import FineTuner
 
     def telling(owner: Any, name: str, phase: str) -> None:
@@ -136,8 +137,8 @@ def watch_phases(herald: Herald) -> None:
             return original(*arguments, **options)
 
         setattr(saving, name, told)
-    write, rotate, step, predict = (
-        FineTuner._save_checkpoint, saving.Saver._rotate, FineTuner.training_step, dataset.evaluate_plan,
+    write, rotate, step, predict, newest = (
+        FineTuner._save_checkpoint, saving.Saver._rotate, FineTuner.training_step, dataset.evaluate_plan, Scoring.last,
     )  # fmt: skip
 
     def save(self: Any, *arguments: Any) -> None:
@@ -155,18 +156,21 @@ def watch_phases(herald: Herald) -> None:
         return step(*arguments, **options)
 
     def evaluate(*arguments: Any, **options: Any) -> Any:
-        after = arguments[4] == "after training"
-        herald.enter("evaluation")
-        result = predict(*arguments, **options)
-        if after and herald.aim is not None:
+        with herald.during("evaluation"):
+            return predict(*arguments, **options)
+
+    def last(*arguments: Any) -> Any:
+        result = newest(*arguments)
+        if herald.aim is not None:
             herald.wait()  # the aim was not met
-        herald.enter("end" if after else "start")
+        herald.enter("end")
         return result
 
     FineTuner._save_checkpoint = save
     saving.Saver._rotate = removing
     FineTuner.training_step = train_step
     dataset.evaluate_plan = evaluate
+    Scoring.last = last
 
 
 def break_saving() -> None:

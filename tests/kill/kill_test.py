@@ -42,15 +42,21 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     },
 )  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
-    "tiny, full": {"tiny_hidden_size": 32, "tiny_layers": 2},
+    "tiny, full": {
+        "tiny_hidden_size": 32,
+        "tiny_layers": 2,
+        "attention_dropout": 0.1,
+        "response_noise": 0.2,
+        "ema_window": 0.3,
+    },
     "small Gemma 3, LoRA": {"lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.1, "full_finetuning": False},
 }
 COMMON = {
     "dropout": 0.1, "batch_size": 8, "micro_batch_size": 4, "learning_rate": 3e-3, "max_new_tokens": 6,
     "spaces_separate": "words",
 }  # fmt: skip
-MAY_DIFFER = {"time", "tokens_per_second", "memory_available_bytes"}  # in a line of metrics.jsonl
-SAME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+MAY_DIFFER = {"time", "tokens_per_second", "memory_available_bytes", "eval_seconds"}  # in a line of metrics.jsonl
+SAME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "before_averaging.safetensors")
 
 
 @dataclass

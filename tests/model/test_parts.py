@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from plans import PAIRS, make_plan
-from small_models import save_small_gemma
+from small_models import save_small_gemma, save_small_qwen
 from sparksmith.base.errors import SparksmithError
 from sparksmith.data.collate import Collator, labels_of
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import pair
 from sparksmith.model import make
-from sparksmith.model.dropout import add_dropout
+from sparksmith.model.dropout import add_attention_dropout, add_dropout
 from sparksmith.model.load import load_checkpoint, load_model
 from sparksmith.model.loss import response_loss
 from sparksmith.model.optimizer import make_optimizer
@@ -81,6 +81,36 @@ def test_dropout_where_there_are_no_blocks_is_refused():
         add_dropout(torch.nn.Linear(2, 2), 0.1)
 
 
+@pytest.mark.parametrize("save", [save_small_qwen, save_small_gemma])
+@pytest.mark.parametrize("lora_r", [0, 4])
+def test_dropout_on_attention_acts_in_training_only_and_is_not_saved(tmp_path, save, lora_r):
+    folder = save(tmp_path / "model")
+    method = {"lora_r": lora_r} if lora_r else {"full_finetuning": True}
+    plan = make_plan(tmp_path, model=str(folder), attention_dropout=0.4, **method)
+    model, tokenizer = build(plan, tmp_path)
+    found = [module.attention_dropout for module in model.modules() if hasattr(module, "attention_dropout")]
+    assert found == [0.4] * model.config.num_hidden_layers
+    batch = batch_of(tokenizer)
+    torch.manual_seed(0)
+    training = [response_loss(model.train(), batch)[0].item() for _ in range(2)]
+    assert training[0] != training[1]
+    plain, _ = build(plan.model_copy(update={"attention_dropout": 0.0}), tmp_path)
+    assert response_loss(model.eval(), batch)[0].item() == response_loss(plain.eval(), batch)[0].item()
+    torch.manual_seed(0)
+    assert response_loss(plain.train(), batch)[0].item() == response_loss(plain.eval(), batch)[0].item()
+    assert model.config.attention_dropout == 0.0
+
+
+def test_dropout_on_attention_that_has_none_is_refused():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=8, n_positions=8, n_embd=8, n_layer=1, n_head=1))
+    add_attention_dropout(model, 0.0)
+    with pytest.raises(SparksmithError, match="GPT2LMHeadModel has no dropout on its attention weights") as caught:
+        add_attention_dropout(model, 0.1)
+    assert "--attention_dropout 0" in str(caught.value.hint)
+
+
 def test_recompute_changes_neither_loss_nor_gradient(tmp_path):
     gemma = save_small_gemma(tmp_path / "gemma")
     results = []
@@ -105,6 +135,20 @@ def test_matrices_decay_and_vectors_do_not(tmp_path):
     assert decays["weight_decay"] == 0.25 and rest["weight_decay"] == 0 and decays["lr"] == 0.5
     assert {p.ndim for p in decays["params"]} == {2} and {p.ndim for p in rest["params"]} == {1}
     assert len(decays["params"]) + len(rest["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("beta2", [0.999, 0.5])
+def test_beta2_is_the_weight_of_the_squared_gradients_so_far(tmp_path, beta2):
+    plan = make_plan(tmp_path, adam_beta2=beta2, learning_rate=1e-3)
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = make_optimizer(model, plan)
+    for gradient in (2.0, 3.0):
+        model.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+    (state,) = optimizer.state.values()
+    # v1 = (1 - b) 4, v2 = b v1 + (1 - b) 9; the other moment keeps to 0.9: 0.9 * 0.1 * 2 + 0.1 * 3
+    assert state["exp_avg_sq"].item() == pytest.approx((1 - beta2) * (4 * beta2 + 9), rel=1e-4)
+    assert state["exp_avg"].item() == pytest.approx(0.48)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_every_chart_has_its_points(browser, pages):
     assert (train, held_out) == (60, 6)
     browser.open(pages["run"])
     assert browser.ask(POINTS) == {
-        "chart-loss": [[60, 6], [60, 6]], "chart-scores": [[6] * 6], "chart-learning_rate": [[60]],
+        "chart-loss": [[60, 6], [60, 6]], "chart-errors": [[6] * 5, [6] * 5], "chart-learning_rate": [[60]],
         "chart-grad_norm": [[60]], "chart-tokens_per_second": [[60]], "chart-memory": [[60]],
     }  # fmt: skip
 

@@ -55,10 +55,10 @@ class TestWhole:
     def test_the_charts(self, run):
         page = page_of(run)
         assert re.findall(r'id="chart-(\w+)"', page) == [
-            "loss", "scores", "learning_rate", "grad_norm", "tokens_per_second", "memory",
+            "loss", "errors", "learning_rate", "grad_norm", "tokens_per_second", "memory",
         ]  # fmt: skip
         assert "Below the curves: ● a save, ◆ a warning." in page
-        assert page.count('<div class="plot"') == 7  # the loss twice, linear and log
+        assert page.count('<div class="plot"') == 8  # the loss and the errors twice, linear and log
         assert "Loss: training 2.84 at step 10, 0.607 at step 600; held out" in page
 
     def test_nothing_is_loaded_from_anywhere(self, run):

@@ -35,7 +35,8 @@ from sparksmith.runs.records import read_lines, write_manifest
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
 
 STEPS = 6
-PHASES = ("loading", "training", "held-out loss", "save", "evaluation")
+PHASES = ("loading", "training", "held-out loss", "scoring", "save", "evaluation")
+FLAGS = {"evaluation": {"eval_steps": 0}}  # otherwise the last step's answers are the run's
 # request: (exit code with everything saved, with nothing to save, the reason on record)
 REQUESTS = {
     "SIGINT": (130, 130, "Ctrl+C"),
@@ -48,6 +49,7 @@ EXPECTED = {
     "loading": ([], "stopped; nothing was saved yet"),
     "training": ([2, 3], "stopped, and saved checkpoint-3"),
     "held-out loss": ([2], "stopped, and saved checkpoint-2"),
+    "scoring": ([2], "stopped, and saved checkpoint-2"),
     "save": ([2], "stopped, and saved checkpoint-2"),
     "evaluation": ([2, 4, 6], "stopped, and saved checkpoint-6"),
 }
@@ -159,7 +161,7 @@ def send(request: str, folder: RunFolder, process: int) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_the_table(warm, request_, phase):
-    folder, process = warm.start(phase)
+    folder, process = warm.start(phase, **FLAGS.get(phase, {}))
     warm.expect(f"phase {phase}")
     send(request_, folder, process)
     ended = warm.end(folder)
@@ -178,11 +180,13 @@ def test_the_table(warm, request_, phase):
     assert [line["step"] for line in read_lines(folder.metrics) if "loss" in line] == list(
         range(1, (steps or [0])[-1] + 1)
     )
+    evaluated = [line["step"] for line in read_lines(folder.metrics) if "eval_loss" in line]
+    assert evaluated == {"training": [2], "save": [2]}.get(phase, [])  # whole or not there
 
 
-@pytest.mark.parametrize("phase", ["training", "held-out loss", "second save", "evaluation"])
+@pytest.mark.parametrize("phase", ["training", "held-out loss", "scoring", "second save", "evaluation"])
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(warm, phase):
-    folder, process = warm.start(phase, linger=5.0)
+    folder, process = warm.start(phase, linger=5.0, **FLAGS.get(phase, {}))
     warm.expect(f"phase {phase}")
     os.kill(process, signal.SIGINT)
     if phase == "evaluation":  # it ends on the first one by itself; the second may come a moment later
@@ -192,7 +196,8 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(warm, phase):
     os.kill(process, signal.SIGINT)
     ended = warm.end(folder)
     assert ended.code == 130, ended.said
-    assert ended.steps == {"training": [2], "held-out loss": [], "second save": [2], "evaluation": [2, 4, 6]}[phase]
+    steps = {"training": [2], "held-out loss": [], "scoring": [], "second save": [2], "evaluation": [2, 4, 6]}
+    assert ended.steps == steps[phase]
     assert "Traceback" not in ended.said
     assert ended.manifest["state"] == "stopped" and ended.manifest["exit_code"] == 130
     assert read_status(folder).state == "stopped"

@@ -102,7 +102,7 @@ def prepare(phase: str) -> None:
         pause_before(saving, "seal_checkpoint", phase)
     elif phase == "second save":
         pause_before(saving, "seal_checkpoint", phase, (2,))
-    elif phase == "evaluation":
+    elif phase in {"scoring", "evaluation"}:  # while the model trains, and after it
         pause_before(evaluating, "generate_greedy", phase)
     elif phase == "the end":
         pause_before(entry, "write_manifest", phase, (3,))

@@ -14,7 +14,7 @@ HIDDEN = "[redacted]"
 # docs.wandb.ai (40 hexadecimal digits, or wandb_v1_), read 2026-11-21.
 TOKEN = re.compile(
     r"\b(hf_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|sk-[A-Za-z0-9_-]{16,}|wandb_v1_\w{8,}"
-    r"|(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f]))"
+    r"|(?<![0-9a-f])(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{40}(?![0-9a-f]))"
 )
 URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|(?<=://)[^/\s:@]{8,}(?=@)")
 SECRET_NAME = r"(?:[\w-]*(?:(?:api|access|secret|private)[_-]?key|token|secret|passw(?:or)?d|credential)s?)"
@@ -45,7 +45,7 @@ def redact(value: Any) -> Any:
 
 
 def _harmless(prefix: str) -> bool:
-    return prefix.strip("\"'=: ").lower() in NOT_SECRET
+    return prefix.strip("\"'=: -").lower().replace("-", "_") in NOT_SECRET
 
 
 def _is_secret(name: str) -> bool:

@@ -116,16 +116,35 @@ def computing_in(model: Any, precision: Precision) -> contextlib.AbstractContext
     return torch.autocast(next(model.parameters()).device.type, torch.bfloat16)
 
 
+class _Stopped(Exception):
+    """Somebody asked to stop while answers were generated."""
+
+
 def evaluate_plan(
-    model: Any, encoder: Encoder, examples: Sequence[Example], plan: Plan, when: str, *, recorder: Recorder
-) -> Evaluation:
-    """The evaluation that a Job makes, told to the progress line as it goes."""
+    model: Any,
+    encoder: Encoder,
+    examples: Sequence[Example],
+    plan: Plan,
+    when: str,
+    *,
+    recorder: Recorder,
+    stopped: Callable[[], bool] | None = None,
+) -> Evaluation | None:
+    """The evaluation that a Job makes, told to the progress line as it goes.
+
+    None where `stopped` came true before the last answer; it is asked after each batch.
+    """
 
     def tell(done: int) -> None:
         recorder.tell({"kind": "evaluating", "when": when, "done": done, "rows": len(examples)})
+        if stopped is not None and stopped():
+            raise _Stopped
 
-    return evaluate(
-        model, encoder, examples, separated=plan.spaces_separate, max_new_tokens=plan.max_new_tokens,
-        batch_size=plan.eval_batch_size, precision=plan.precision, on_batch=tell,
-        on_warning=lambda message: recorder.event("warning", message=message),
-    )  # fmt: skip
+    try:
+        return evaluate(
+            model, encoder, examples, separated=plan.spaces_separate, max_new_tokens=plan.max_new_tokens,
+            batch_size=plan.eval_batch_size, precision=plan.precision, on_batch=tell,
+            on_warning=lambda message: recorder.event("warning", message=message),
+        )  # fmt: skip
+    except _Stopped:
+        return None

@@ -114,7 +114,7 @@ def _read_plan(folder: RunFolder) -> Plan:
 def _find_faults(checkpoint: Path) -> list[str]:
     """What keeps a checkpoint from answering: by its manifest; of plain Transformers, no weights."""
     if (checkpoint / SEAL).exists():
-        return find_faults(checkpoint, hashes=False)
+        return find_faults(checkpoint, hashes=False, to_resume=False)
     if not any(next(checkpoint.glob(pattern), None) for pattern in WEIGHTS):
         return ["it has no weights"]
     return []

@@ -1,4 +1,4 @@
-"""Dropout on what each attention and feed-forward block adds to the residual stream, for models that have none."""
+"""Dropout for models that have none: on what each block adds to the residual stream, and on the attention weights."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ def add_dropout(model: Any, share: float) -> None:
         raise SparksmithError(
             f"dropout cannot be put into {type(model).__name__}", "--dropout 0; LoRA has --lora_dropout"
         )
+
+
+def add_attention_dropout(model: Any, share: float) -> None:
+    """Set the dropout that Transformers' attention applies to its weights in training mode. It is not saved.
+
+    Raises `SparksmithError` for an architecture whose attention has no such setting.
+    """
+    if share == 0:
+        return
+    found = [
+        module for module in model.modules() if isinstance(getattr(module, "attention_dropout", None), (int, float))
+    ]
+    if not found:
+        raise SparksmithError(
+            f"{type(model).__name__} has no dropout on its attention weights",
+            "--attention_dropout 0; there is --dropout",
+        )
+    for module in found:
+        module.attention_dropout = share

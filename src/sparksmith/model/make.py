@@ -36,6 +36,7 @@ def make_model(plan: Plan, tokenizer: Any, base: Path) -> Any:
     model.config.use_cache = True
     model = model.to(plan.device)
     dropout.add_dropout(model, plan.dropout)
+    dropout.add_attention_dropout(model, plan.attention_dropout)
     if not plan.full_finetuning:
         source = plan.model
         if plan.tiny:

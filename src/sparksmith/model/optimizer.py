@@ -7,7 +7,7 @@ from typing import Any
 from sparksmith.base.errors import SparksmithError
 from sparksmith.recipe.plan import Plan
 
-BETAS = (0.9, 0.999)
+BETA1 = 0.9
 EPSILON = 1e-8
 
 
@@ -25,9 +25,10 @@ def make_optimizer(model: Any, plan: Plan) -> Any:
     import torch
 
     groups = parameter_groups(model, plan.weight_decay)
+    betas = (BETA1, plan.adam_beta2)
     if plan.optim == "adamw_torch":
         fused = plan.device == "cuda"
-        return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=BETAS, eps=EPSILON, fused=fused)
+        return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=betas, eps=EPSILON, fused=fused)
     try:
         import bitsandbytes
     except Exception as error:
@@ -37,4 +38,4 @@ def make_optimizer(model: Any, plan: Plan) -> Any:
         if isinstance(module, torch.nn.Embedding) and module.weight.requires_grad:
             # embeddings are unstable in 8 bits (Dettmers et al., arxiv.org/abs/2110.02861, section 2.3)
             manager.register_module_override(module, "weight", {"optim_bits": 32})
-    return bitsandbytes.optim.AdamW8bit(groups, lr=plan.learning_rate, betas=BETAS, eps=EPSILON)
+    return bitsandbytes.optim.AdamW8bit(groups, lr=plan.learning_rate, betas=betas, eps=EPSILON)

@@ -1,13 +1,16 @@
 """`tiny`: a small decoder of Qwen3's architecture and a tokenizer of characters, made from the data, not downloaded.
 
-The tokenizer's vocabulary is every character of the training data, and four marks for turns. Where spaces separate
-phones, each phone with the space before it is one token too, so that a response is as long as it has phones; a phone
-never seen falls back to its characters. It is a plain Transformers tokenizer that other tools load.
+The tokenizer's vocabulary is every character of the training data, and four marks for turns. Characters are taken
+apart into letters and marks first (Unicode NFD), so that a Hangul syllable never seen is known by its letters and é by
+its e; what occurs in a response is put together again, so that a response is written as the data write it. Where spaces
+separate phones, each phone with the space before it is one token too, so that a response is as long as it has phones; a
+phone never seen falls back to its characters. It is a plain Transformers tokenizer that other tools load.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sparksmith.recipe.plan import Plan
@@ -23,11 +26,16 @@ CHAT_TEMPLATE = (
 
 def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: bool) -> Any:
     """A tokenizer over the characters of the texts; with `phones`, also over " phone" pieces of the responses."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
 
     responses = list(responses)
-    characters = sorted({character for text in [*prompts, *responses] for character in text})
+    normalizer = normalizers.Sequence(
+        [normalizers.NFD(), *(normalizers.Replace(apart(letter), letter) for letter in letters_written(responses))]
+    )
+    texts = {normalizer.normalize_str(text) for text in [*prompts, *responses]}
+    responses = [normalizer.normalize_str(text) for text in responses]
+    characters = sorted({character for text in texts for character in text})
     if phones and " " not in characters:
         characters.append(" ")
     special = [PAD, UNKNOWN, END, *TURNS]
@@ -47,6 +55,7 @@ def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: 
                 piece += character
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     raw = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token=UNKNOWN))
+    raw.normalizer = normalizer
     raw.decoder = decoders.Fuse()
     raw.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
     tokenizer = PreTrainedTokenizerFast(
@@ -54,6 +63,41 @@ def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: 
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def apart(text: str) -> str:
+    """The letters and marks that a text is made of (Unicode NFD)."""
+    return unicodedata.normalize("NFD", text)
+
+
+def letters_written(texts: Iterable[str]) -> list[str]:
+    """The letters with their marks that the texts write otherwise than NFD does, those of most parts first.
+
+    A letter goes with all of its marks, because NFD sorts them (ĩ̯ becomes i, ̯, ̃); 한 goes before 하, which is its
+    beginning. Of two spellings of one letter, such as the signs of kelvin and ångström, NFC's is taken.
+    """
+    spellings: dict[str, set[str]] = {}
+    for letter in {letter for text in texts for letter in split_letters(text)}:
+        spellings.setdefault(apart(letter), set()).add(letter)
+    chosen = []
+    for parts, written in spellings.items():
+        usual = unicodedata.normalize("NFC", parts)
+        letter = usual if usual in written else min(written)
+        if letter != parts:
+            chosen.append(letter)
+    return sorted(chosen, key=lambda letter: (-len(apart(letter)), letter))
+
+
+def split_letters(text: str) -> Iterator[str]:
+    """Each letter with the marks that follow it."""
+    letter = ""
+    for character in text:
+        if letter and not unicodedata.combining(character):
+            yield letter
+            letter = ""
+        letter += character
+    if letter:
+        yield letter
 
 
 def make_config(plan: Plan, tokenizer: Any) -> Any:

@@ -96,6 +96,7 @@ class Recipe(BaseModel):
         "auto", "model", "recompute activations in the backward pass: less memory, more time", free=True
     )
     dropout: Share = key(0.0, "model", "dropout on what each attention and feed-forward block adds")
+    attention_dropout: Share = key(0.0, "model", "dropout on the attention weights")
     tiny_hidden_size: Annotated[int, Field(ge=16, multiple_of=16)] = key(128, "model", "width of `tiny`")
     tiny_layers: Positive = key(4, "model", "decoder layers of `tiny`")
     tiny_heads: Positive = key(4, "model", "attention heads of `tiny`")
@@ -129,17 +130,33 @@ class Recipe(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = key(
         0.001, "training", "AdamW's weight decay; not on biases and norms"
     )
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = key(
+        0.999, "training", "AdamW's decay of the squared gradients' average"
+    )
     max_grad_norm: Annotated[float, Field(ge=0)] = key(
         1.0, "training", "gradients are scaled down to this norm; 0 for never"
     )
     label_smoothing: Share = key(0.0, "training", "share of the target spread over all tokens")
+    response_noise: Share = key(
+        0.0,
+        "training",
+        "share of the response's tokens that are replaced in what the model reads, not in what it learns",
+    )
+    ema_window: Share = key(
+        0.0,
+        "training",
+        "evaluate and save the weights' exponential moving average, over this share of the steps; 0 for the weights",
+    )
     optim: Literal["auto", "adamw_torch", "adamw_8bit"] = key("auto", "training", "the optimizer")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = key(
         42, "training", "of the weights, the order of the data and dropout"
     )
 
     eval_steps: Annotated[int, Field(ge=0)] | Auto = key(
-        "auto", "evaluation", "steps between evaluations of the loss on eval_file; 0 for never", free=True
+        "auto",
+        "evaluation",
+        "steps between evaluations on eval_file, of the loss and the scores; 0 for never",
+        free=True,
     )
     evaluate_untrained: bool | Auto = key("auto", "evaluation", "score the model before training too", free=True)
     eval_batch_size: Positive = key(64, "evaluation", "examples generated at once", free=True)

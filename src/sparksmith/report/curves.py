@@ -13,13 +13,12 @@ from sparksmith.report.charts import LineChart, Mark, Series, line_chart
 from sparksmith.report.run_records import RunRecords, number
 
 # key of a metric, its name beside the curve, colour
-RATES = (
+ERRORS = (
     ("eval_wer", "WER", "run-1"),
     ("eval_per", "PER", "run-0"),
     ("eval_wer_with_stress", "with stress", "run-4"),
     ("eval_stress_error", "stress error", "run-3"),
     ("eval_cer", "CER", "grey"),
-    ("eval_exact_match", "exact", "run-2"),
 )
 LINES = {"stopped", "resumed", "failed", "died"}  # kinds of happenings that a line goes through the curves for
 TICKS = {"saved": "● a save", "warning": "◆ a warning"}
@@ -166,12 +165,19 @@ def charts_of(records: RunRecords, marks: list[Mark]) -> list[LineChart]:
         Series("training", records.column("loss"), "trained"),
         Series("held out", records.column("eval_loss"), "held-out"),
     ]
-    scores = [Series(heading, records.column(key), colour) for key, heading, colour in RATES]
+    errors = [Series(heading, records.column(key), colour) for key, heading, colour in ERRORS]
+    smoothing = number(records.plan.get("label_smoothing"))
+    unit = "nats per counted token" + (f", training with label smoothing {smoothing:g}" if smoothing else "")
+    shared: dict[str, Any] = {"marks": marks, "span": span}
+    rates: dict[str, Any] = {"height": 240, "zero": True, "percent": True, **shared}
+    exact = Series("", records.column("eval_exact_match"), "trained")
+    no_words = all(
+        rate is None for _, rate in records.column("eval_wer")
+    )  # elsewhere it is the complement of a curve that is there
     charts = [
-        line_chart("loss", "Loss", loss, unit="nats per counted token", height=280, log=True, marks=marks, span=span),
-        line_chart(
-            "scores", "Scores on the held-out part", scores, height=240, zero=True, percent=True, marks=marks, span=span
-        ),
+        line_chart("loss", "Loss", loss, unit=unit, height=280, log=True, **shared),
+        line_chart("errors", "Errors on the held-out part", errors, log=True, **rates),
+        line_chart("exact_match", "Exact match", [exact], **rates) if no_words else None,
         one("learning_rate", "Learning rate", "learning_rate", zero=True),
         one("grad_norm", "Gradient norm", "grad_norm", unit="before clipping", zero=True),
         one("tokens_per_second", "Throughput", "tokens_per_second", unit="non-padding tokens/s", zero=True),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from sparksmith.base.units import format_bytes, format_count, format_seconds
+from sparksmith.base.units import format_bytes, format_count, format_percent, format_seconds
 
 QUIET_SECONDS = 10.0  # at least this long between lines where they cannot be renewed in place
 
@@ -53,7 +53,12 @@ class Progress:
 
     def _on_metric(self, event: dict[str, Any]) -> None:
         if event.get("eval_loss") is not None and "loss" not in event:
-            self._say(f"step {event['step']:,}: loss on the held-out part {event['eval_loss']:.4f}")
+            rates = [
+                f", {label} {format_percent(event[name])}"
+                for label, name in (("PER", "eval_per"), ("WER", "eval_wer"), ("exact match", "eval_exact_match"))
+                if name in event and (name != "eval_exact_match" or "eval_wer" not in event)
+            ]
+            self._say(f"step {event['step']:,}: loss on the held-out part {event['eval_loss']:.4f}" + "".join(rates))
             return
         if event.get("loss") is None:
             return

@@ -171,6 +171,7 @@ def next_commands(folder: RunFolder, prompt: str, *, scored: bool) -> list[str]:
     lines = [
         f"sparksmith predict {run} {shlex.quote(shorten(prompt))}",
         *([f"sparksmith eval {run} FILE"] if scored else []),
+        f"sparksmith report {run} --open",
         f"sparksmith train {known.get('name') or 'sft'} --data_file FILE" + (" --eval_file FILE" if scored else ""),
     ]
     return [typable(line) for line in lines]

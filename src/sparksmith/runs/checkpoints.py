@@ -33,6 +33,10 @@ SAVING, DELETING = ".saving-", ".deleting-"
 LEFTOVER = re.compile(r"^\.(saving|deleting)-checkpoint-\d+$")
 INCOMPLETE = "checkpoint-is-incomplete.txt"  # Transformers' own mark of a save that was cut off
 STATE = "trainer_state.json"
+FOR_TRAINING = re.compile(
+    r"(optimizer|scheduler|scaler|rng_state(_\d+)?)\.(pt|pth|bin)|training_args\.bin|trainer_state\.json"
+    r"|before_averaging\.safetensors"
+)
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,11 @@ def read_seal(checkpoint: Path) -> Seal | None:
     return Seal(step, files, content) if known and files and inside else None
 
 
-def find_faults(checkpoint: Path, *, hashes: bool) -> list[str]:
+def find_faults(checkpoint: Path, *, hashes: bool, to_resume: bool = True) -> list[str]:
     """What is wrong with a sealed checkpoint: a file missing, of another size, or (with `hashes`) of other content.
 
-    A folder without our manifest has one fault, which says so.
+    Without `to_resume` the files that only training needs may be gone: people delete them to save room. A folder
+    without our manifest has one fault, which says so.
     """
     seal = read_seal(checkpoint)
     if seal is None:
@@ -159,6 +164,8 @@ def find_faults(checkpoint: Path, *, hashes: bool) -> list[str]:
     faults = []
     for name, (size, digest) in seal.files.items():
         path = checkpoint / name
+        if not to_resume and FOR_TRAINING.fullmatch(name):
+            continue
         try:
             fault = _fault_of(path, size, digest if hashes else None)
         except OSError as error:  # a disk that cannot read it, a name that is too long

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,11 @@ def _carry_out(folder: RunFolder, plan: Plan, recorder: Recorder, stop: Stop) ->
     )  # fmt: skip
     prepare_tracking(plan, recorder)
 
-    def evaluate(*arguments: Any) -> Any:
-        evaluation = evaluate_plan(*arguments, recorder=recorder)
-        if arguments[-1] == "before training":
+    def evaluate(
+        model: Any, encoder: Any, examples: Any, plan: Plan, when: str, stopped: Callable[[], bool] | None = None
+    ) -> Any:
+        evaluation = evaluate_plan(model, encoder, examples, plan, when, recorder=recorder, stopped=stopped)
+        if when == "before training":
             evaluation.keep(folder)
         return evaluation
 

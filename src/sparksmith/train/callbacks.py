@@ -11,7 +11,8 @@ from transformers import TrainerCallback
 from sparksmith.runs.records import Recorder
 from sparksmith.train.stop import Stop
 
-LOGGED = ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch")
+LOGGED = ("loss", "learning_rate", "grad_norm", "epoch")
+EVALUATED = "eval_"  # how the names of held-out figures begin
 
 
 class Record(TrainerCallback):
@@ -37,12 +38,13 @@ class Record(TrainerCallback):
         return control
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        figures = {name: _number(logs[name]) for name in LOGGED if name in logs}
+        figures = {name: _number(logs[name]) for name in logs if name in LOGGED or name.startswith(EVALUATED)}
         if not {"loss", "eval_loss"} & set(figures):
             return
         if "loss" in figures:
             tokens, now = self.trainer.tokens_seen, self.clock()
-            seconds = now - self.last[1]
+            seconds = now - self.last[1] - self.trainer.seconds_away
+            self.trainer.seconds_away = 0.0
             figures["tokens_per_second"] = (tokens - self.last[0]) / seconds if seconds > 0 else 0.0
             figures["tokens_seen"] = tokens
             figures["memory_available_bytes"] = self.available_bytes()

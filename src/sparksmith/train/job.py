@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import sha256_of
-from sparksmith.data.collate import Collator, labels_of
-from sparksmith.data.encode import Encoded, Encoder
+from sparksmith.data.check import data_facts
+from sparksmith.data.collate import Collator
+from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Example
-from sparksmith.data.read import read_data
 from sparksmith.model import make
-from sparksmith.recipe.plan import Plan, PlannedData
+from sparksmith.recipe.plan import Plan
 from sparksmith.runs.checkpoints import (
     SEAL,
     check_checkpoint,
@@ -28,24 +27,28 @@ from sparksmith.runs.checkpoints import (
     remove_leftovers,
 )
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import Recorder, drop_metrics_after, write_manifest
+from sparksmith.runs.records import Recorder, drop_metrics_after, write_data, write_manifest
 from sparksmith.train.arguments import training_arguments
 from sparksmith.train.callbacks import ObeyStop, Record
+from sparksmith.train.rows import encode_rows, load_file
 from sparksmith.train.saving import Saver
+from sparksmith.train.scoring import Scoring
 from sparksmith.train.stop import Stop
 from sparksmith.train.trainer import FineTuner
 
 # The records that only the Job writes whole, each beside itself first (base/files.py).
 BEGUN = re.compile(
-    r"\.(manifest\.json|metrics\.jsonl|evaluation\.json|predictions\.jsonl|untrained\.json)\.[a-z0-9_]{8}"
+    r"\.(manifest\.json|metrics\.jsonl|evaluation\.json|predictions\.jsonl|untrained\.json|data\.json|report\.html)"
+    r"\.[a-z0-9_]{8}"
 )
 SHOWN_ROWS = 3  # examples of the first batch that are shown
 
 
 @dataclass(frozen=True)
 class Helpers:
-    """What the Job's entry hands in. `evaluate(model, encoder, examples, plan, when)` returns scores and predictions;
-    `recall_untrained(examples)` those that this run's untrained model once had, or None."""
+    """What the Job's entry hands in. `evaluate(model, encoder, examples, plan, when, stopped)` returns scores and
+    predictions, or None where `stopped` was given and came true; `recall_untrained(examples)` those that this run's
+    untrained model once had, or None."""
 
     evaluate: Callable[..., Any]
     recall_untrained: Callable[[Sequence[Example]], Any]
@@ -87,8 +90,9 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         )
     remove_begun_records(folder)
     set_seed(plan.seed)
-    train_examples = load_examples(plan, plan.train_data)
-    eval_examples = load_examples(plan, plan.eval_data) if plan.eval_data else ()
+    train_file = load_file(plan, plan.train_data)
+    eval_file = load_file(plan, plan.eval_data) if plan.eval_data else None
+    train_examples, eval_examples = train_file.examples, eval_file.examples if eval_file else ()
     checkpoint = find_checkpoint(plan, folder, recorder)
     step = (read_step(checkpoint) or 0) if checkpoint else 0  # a checkpoint without a step was refused before
     saved = checkpoint if checkpoint and plan.full_finetuning else folder.base if folder.base.is_dir() else None
@@ -97,8 +101,12 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         [e.response for e in train_examples], saved,
     )  # fmt: skip
     encoder = Encoder(tokenizer, system_prompt=plan.system_prompt, separator=plan.separator, train_on=plan.train_on)
-    train_rows = encode_rows(encoder, train_examples, plan, recorder, "data_file")
-    eval_rows = encode_rows(encoder, eval_examples, plan, recorder, "eval_file") if eval_examples else None
+    train_rows, train_lengths = encode_rows(encoder, train_examples, plan, recorder, "data_file")
+    eval_rows, eval_lengths = (
+        encode_rows(encoder, eval_examples, plan, recorder, "eval_file") if eval_file else (None, None)
+    )
+    lengths = (train_lengths, eval_lengths)
+    write_data(folder.path, data_facts(train_file, eval_file, max_length=plan.max_length, token_lengths=lengths))
     recorder.event("data_read", train_rows=len(train_rows), eval_rows=len(eval_rows or ()))
     model = make.make_model(plan, tokenizer, folder.base)
     total, trains = make.count_parameters(model)
@@ -113,13 +121,13 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         else:
             untrained = helpers.evaluate(model, encoder, scored, plan, "before training")
             set_seed(plan.seed)
+    scoring = Scoring(helpers.evaluate, model, encoder, scored, plan, lambda: stop.reason is not None)
     record = Record(recorder, helpers.available_bytes)
     saver = Saver(folder.path, plan.save_total_limit, recorder, helpers.available_bytes)
     trainer = FineTuner(
         plan, model=model, tokenizer=tokenizer, collator=TrainCollator(tokenizer.pad_token_id), train_rows=train_rows,
         eval_rows=eval_rows, arguments=training_arguments(plan, folder.path), callbacks=[record, ObeyStop(stop)],
-        saver=saver,
-        stop=stop,
+        saver=saver, stop=stop, score=scoring if scored else None,
     )  # fmt: skip
     record.trainer = trainer
     if checkpoint is None:
@@ -137,6 +145,8 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
         recorder.event(
             "training_finished", step=step, seconds=time.monotonic() - began, tokens=trainer.tokens_seen
         )  # fmt: skip
+    if trainer.average is not None:
+        trainer.average.finish()
     whole = saver.saved_step == step or (step >= plan.max_steps and saver.trouble is None)
     stop.all_saved = whole
     if stop.reason is not None:
@@ -146,7 +156,7 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
             f"the training is done, but its last checkpoint could not be saved: {saver.trouble}",
             "make room, then go on from the newest checkpoint with --resume_from_checkpoint",
         )
-    trained = helpers.evaluate(model, encoder, scored, plan, "after training") if scored else None
+    trained = scoring.last(step) if scored else None
     return Outcome(False, True, step, untrained, trained, scored)
 
 
@@ -182,55 +192,6 @@ def check_device(plan: Plan) -> None:
         )
     if plan.device == "cpu":
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-
-
-def load_examples(plan: Plan, data: PlannedData) -> tuple[Example, ...]:
-    """The planned file's examples. Raises `SparksmithError` where the file is not the planned one any more."""
-    path = Path(data.path)
-    columns = {"prompt_column": plan.prompt_column, "response_column": plan.response_column}
-    file = read_data(path, data.format, plan.header, **columns)
-    if sha256_of(path) != data.sha256:
-        raise SparksmithError(
-            f"{path} has changed since the plan was made", "start the run again with sparksmith train"
-        )
-    return file.examples
-
-
-def encode_rows(encoder: Encoder, examples: Sequence[Example], plan: Plan, recorder: Recorder, name: str) -> Any:
-    """A dataset of input_ids and labels; what is too long is dropped and told, or refused, as the plan says."""
-    from datasets import Dataset
-
-    kept: list[Encoded] = []
-    lines: list[int] = []
-    too_long: list[int] = []
-    for example, encoded in zip(examples, encoder.encode(examples), strict=True):
-        if len(encoded.input_ids) <= plan.max_length:
-            kept.append(encoded)
-            lines.append(example.line)
-        else:
-            too_long.append(example.line)
-    if too_long:
-        shown = ", ".join(map(str, too_long[:10])) + (" ..." if len(too_long) > 10 else "")
-        message = f"{len(too_long)} of {len(examples)} examples of {name} are longer than {plan.max_length} tokens"
-        message += f" (lines {shown})"
-        if plan.too_long == "error" or not kept:
-            raise SparksmithError(
-                message, "a larger --max_length, or --too_long drop" if kept else "a larger --max_length"
-            )
-        recorder.event("warning", message=message + " and are left out")
-    if encoder.turns_not_found:
-        recorder.event(
-            "warning",
-            message=f"{encoder.turns_not_found} earlier answers are rewritten by the chat template and not counted",
-        )
-        encoder.turns_not_found = 0
-    return Dataset.from_dict(
-        {
-            "input_ids": [encoded.input_ids for encoded in kept],
-            "labels": [labels_of(encoded.input_ids, encoded.counted) for encoded in kept],
-            "line": lines,
-        }
-    )
 
 
 def show_batch(trainer: FineTuner, tokenizer: Any, plan: Plan, helpers: Helpers) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -13,8 +15,10 @@ from trl import SFTConfig, SFTTrainer
 from sparksmith.base.errors import SparksmithError
 from sparksmith.data.order import epoch_order
 from sparksmith.model.loss import response_loss
+from sparksmith.model.noise import replace_read
 from sparksmith.model.optimizer import make_optimizer
 from sparksmith.recipe.plan import Plan
+from sparksmith.train.averaging import WeightAverage
 from sparksmith.train.saving import Saver
 from sparksmith.train.stop import Stop
 
@@ -41,15 +45,21 @@ class EpochSampler(torch.utils.data.Sampler):
 
 
 class FineTuner(SFTTrainer):
-    """Supervised fine-tuning of a plan's model. The datasets hold input_ids, labels and each example's line."""
+    """Supervised fine-tuning of a plan's model. The datasets hold input_ids, labels and each example's line.
+
+    `score(step)` gives the figures of the held-out part besides its loss, or None where somebody asked to stop; it is
+    None where there is nothing to score.
+    """
 
     def __init__(
         self, plan: Plan, *, model, tokenizer, collator, train_rows, eval_rows, arguments: SFTConfig, callbacks,
-        saver: Saver, stop: Stop,
+        saver: Saver, stop: Stop, score: Callable[[int], dict[str, float] | None] | None = None,
     ):  # fmt: skip
         self.plan = plan
         self.saver = saver
         self.stop = stop
+        self.score = score
+        self.seconds_away = 0.0  # of evaluations, which are no part of the training's speed
         self.staging: Path | None = None
         self.tokens_seen = 0
         self.carried_loss: tuple[float, int] | None = None  # the logging window that a resume goes on with
@@ -61,6 +71,9 @@ class FineTuner(SFTTrainer):
         )  # fmt: skip
         self.model_accepts_loss_kwargs = True  # ours divides by the step's tokens, whatever the model's forward takes
         self.remove_callback(PrinterCallback)
+        self.average = WeightAverage(self.model, plan.ema_window, plan.max_steps) if plan.ema_window else None
+        if self.average is not None:
+            self.add_callback(self.average)
 
     def _get_train_sampler(self, train_dataset=None):
         return EpochSampler(self.lengths, self.plan)
@@ -74,6 +87,9 @@ class FineTuner(SFTTrainer):
         """The loss of one micro-batch, its share of the optimizer step's."""
         self.tokens_seen += inputs.pop("tokens")
         lines = inputs.pop("lines")
+        if self.plan.response_noise:
+            read = replace_read(inputs["input_ids"], inputs["labels"], self.plan.response_noise)
+            inputs = {**inputs, "input_ids": read}
         loss, logits = response_loss(
             model, inputs, counted_tokens=num_items_in_batch, label_smoothing=self.plan.label_smoothing
         )
@@ -121,18 +137,34 @@ class FineTuner(SFTTrainer):
         super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
-        """The loss over all counted tokens of eval_file, without smoothing; it does not depend on the batch size.
+        """The loss over all counted tokens of eval_file, without smoothing, and the scores of greedy answers.
 
-        A request to stop ends it without a figure.
+        Neither depends on the batch size. A request to stop ends it without a figure.
         """
+        began = time.monotonic()
+        averaged = self.average.in_place() if self.average else contextlib.nullcontext()
+        with averaged, torch.random.fork_rng(devices=()):  # a loader draws a number, and a stop may pass it over
+            metrics = self.held_out_figures(eval_dataset)
+        self.seconds_away += time.monotonic() - began
+        if metrics is None:
+            self.check_losses()  # no save was due when the others were looked at
+            self.check_weights()
+            self.control.should_save = True
+            self.control.should_training_stop = True
+            return {}
+        metrics["eval_seconds"] = time.monotonic() - began
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def held_out_figures(self, eval_dataset) -> dict[str, float] | None:
+        """The figures of the weights as they are, or None where somebody asked to stop."""
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.args.device)
         tokens = 0
         for inputs in self.get_eval_dataloader(eval_dataset):
             if self.stop.reason is not None:
-                self.control.should_save = True
-                self.control.should_training_stop = True
-                return {}
+                return None
             inputs.pop("tokens")
             inputs.pop("lines")
             inputs = self._prepare_inputs(inputs)
@@ -140,10 +172,8 @@ class FineTuner(SFTTrainer):
                 loss, _ = response_loss(self.model, inputs, counted_tokens=1)
             total += loss.double()
             tokens += int((inputs["labels"][:, 1:] != -100).sum())
-        metrics = {f"{metric_key_prefix}_loss": (total / max(1, tokens)).item()}
-        self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+        scores = self.score(self.state.global_step) if self.score else {}
+        return None if scores is None else {"eval_loss": (total / max(1, tokens)).item(), **scores}
 
     # Saving: the Trainer writes its files into a folder beside, which is sealed and renamed.
 
@@ -159,6 +189,8 @@ class FineTuner(SFTTrainer):
                 Trainer._save_checkpoint(self, model, trial)
             finally:
                 self.staging = None
+            if self.average is not None:
+                self.average.save(staging / f"checkpoint-{step}")
 
         weights, states = self.sizes()
         on_gpu = self.plan.device == "cuda"
@@ -175,10 +207,21 @@ class FineTuner(SFTTrainer):
             loss_window=[self._tr_loss.item(), self._globalstep_last_logged],
         )
 
+    def save_model(self, output_dir=None, _internal_call=False):
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            super().save_model(output_dir, _internal_call)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average is not None:
+            self.average.load(Path(resume_from_checkpoint))
+
     def sizes(self) -> tuple[int, int]:
         """Bytes that a save writes: (weights, optimizer states). Of a LoRA run only the adapter is written."""
         full = self.plan.full_finetuning
         weights = {p.data_ptr(): p.nbytes for p in self.model.parameters() if full or p.requires_grad}
+        if self.average is not None:
+            weights |= {mean.data_ptr(): mean.nbytes for mean in self.average.average}
         states = [
             value.nbytes
             for state in self.optimizer.state.values()
