@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "score": {"base"},
     "jobs": {"base", "runs"},
     "recipe": {"base", "policy", "machine"},
+    "packages": {"base", "policy", "machine.python_env"},
     "data": {"base", "recipe"},
     "model": {"base", "recipe"},
     "train": {"base", "recipe", "runs", "jobs", "data", "score", "model"},

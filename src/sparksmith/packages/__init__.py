@@ -1,0 +1,1 @@
+"""What wheels and environments hold, and whether a target can run it."""

@@ -1,0 +1,213 @@
+"""What is to be audited: wheels, an environment, or something that has to be resolved first."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
+
+EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
+PYLOCK = re.compile(r"^pylock(\.[^.]+)?\.toml$")
+CHOICES = (
+    "give a wheel, a folder of wheels, an environment, a requirements file, a pyproject.toml, a uv.lock, "
+    "or requirements like 'torch>=2.11'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wheels:
+    """Wheel files; `alone` where exactly one was named, and is judged by itself."""
+
+    paths: tuple[Path, ...]
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An installed environment: a venv, a conda environment, a container's root, or a folder of distributions."""
+
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Requirements, from a file or from the command line."""
+
+    requirements: RequirementLines
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A pyproject.toml. `lines` is what it asks for itself, `sources` the names that [tool.uv.sources] takes from a
+    folder or a repository."""
+
+    file: Path
+    extras: tuple[str, ...]
+    lines: tuple[Line, ...]
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A uv.lock, or a pylock.toml (PEP 751), parsed as TOML."""
+
+    file: Path
+    extras: tuple[str, ...]
+    content: dict[str, Any] = field(repr=False)
+
+
+Subject = Wheels | Environment | Asked | Project | Lock
+
+
+def read_subject(words: Sequence[str]) -> Subject:
+    """What the words of the command line name. Raises `SparksmithError` for what cannot be found or understood."""
+    if not words:
+        raise SparksmithError("nothing to audit", CHOICES)
+    subjects = [_read_word(word) for word in words]
+    if len(subjects) == 1:
+        return subjects[0]
+    if all(isinstance(subject, Wheels) for subject in subjects):
+        paths = (path for subject in subjects if isinstance(subject, Wheels) for path in subject.paths)
+        return Wheels(tuple(dict.fromkeys(paths)), alone=False)
+    if all(isinstance(subject, Asked) for subject in subjects):
+        return Asked(_together([subject.requirements for subject in subjects if isinstance(subject, Asked)]))
+    raise SparksmithError(
+        "these are different kinds of things: "
+        + ", ".join(f"{word} ({_kind(s)})" for word, s in zip(words, subjects, strict=True)),
+        "audit them one after the other; several wheels, or several requirements, go together",
+    )
+
+
+def _read_word(word: str) -> Subject:
+    path = Path(word)
+    if path.exists():
+        return _read_path(path, ())
+    if (match := EXTRAS.match(word)) and Path(match["path"]).exists():
+        extras = tuple(part.strip() for part in match["extras"].split(",") if part.strip())
+        return _read_path(Path(match["path"]), extras)
+    if word.endswith((".whl", ".txt", ".in", ".toml", ".lock")) or word.startswith((".", "/", "~")):
+        raise SparksmithError(f"{word} does not exist", CHOICES)
+    try:
+        line = parse_requirement(word)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise SparksmithError(f"{word} does not exist, and is no requirement: {reason}", CHOICES) from None
+    return Asked(RequirementLines((line,)))
+
+
+def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
+    if path.is_dir():
+        return _read_folder(path, extras)
+    if not path.is_file():
+        raise SparksmithError(f"{path} is neither a file nor a folder", CHOICES)
+    if path.name == "pyproject.toml":
+        return _read_project(path, extras)
+    if path.name == "uv.lock" or PYLOCK.match(path.name):
+        return Lock(path, extras, _read_toml(path))
+    if extras:
+        raise SparksmithError(f"{path} has no extras", "extras belong to a pyproject.toml, a uv.lock or a package")
+    if path.suffix == ".whl":
+        return Wheels((path,), alone=True)
+    if path.suffix in (".gz", ".zip", ".bz2", ".xz", ".tar", ".tgz", ".egg", ".so", ".conda"):
+        raise SparksmithError(f"{path} is not a wheel", CHOICES)
+    return Asked(read_requirements(path), path)
+
+
+def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
+    if not extras:
+        if is_environment(path):
+            return Environment(path)
+        if wheels := sorted(entry for entry in path.iterdir() if entry.suffix == ".whl" and entry.is_file()):
+            return Wheels(tuple(wheels), alone=False)
+    for name in ("uv.lock", "pylock.toml", "pyproject.toml", "requirements.txt"):
+        if (path / name).is_file():
+            return _read_path(path / name, extras)
+    raise SparksmithError(
+        f"{path} holds no wheels, is no environment, and has no uv.lock, pylock.toml, pyproject.toml or "
+        "requirements.txt",
+        CHOICES,
+    )
+
+
+def is_environment(path: Path) -> bool:
+    """Whether distributions are installed in a folder: a venv, a conda environment, a root, or site-packages itself."""
+    if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir():
+        return True
+    if any(path.glob("*.dist-info/METADATA")):
+        return True
+    return any(
+        any(path.glob(f"{lib}/python3*/{packages}"))
+        for lib in ("lib", "lib64", "usr/lib", "usr/local/lib", "opt/*/lib")
+        for packages in ("site-packages", "dist-packages")
+    ) or any(path.glob("usr/lib/python3/dist-packages"))
+
+
+def _read_project(path: Path, extras: tuple[str, ...]) -> Project:
+    content = _read_toml(path)
+    project = content.get("project")
+    if not isinstance(project, dict):
+        hint = "write its dependencies into a requirements file, one a line, and audit that"
+        raise SparksmithError(f"{path} has no [project] table", hint)
+    if "dependencies" in project.get("dynamic", []):
+        raise SparksmithError(
+            f"{path} makes its dependencies when it is built (dynamic), and nothing is built here",
+            "audit its uv.lock or its requirements file instead",
+        )
+    optional = project.get("optional-dependencies", {})
+    missing = [extra for extra in extras if _same(extra) not in {_same(known) for known in optional}]
+    if missing:
+        there = f"it has {', '.join(sorted(optional))}" if optional else "it has none"
+        raise SparksmithError(f"{path} has no extra {', '.join(missing)}: {there}")
+    try:
+        lines = [parse_requirement(text) for text in project.get("dependencies", [])]
+        for name, texts in optional.items():
+            if _same(name) in {_same(extra) for extra in extras}:
+                lines += [parse_requirement(text) for text in texts]
+    except (InvalidRequirement, TypeError) as error:
+        raise SparksmithError(f"{path}: {str(error).splitlines()[0]}") from None
+    own = _same(str(project.get("name", "")))
+    sources = content.get("tool", {}).get("uv", {}).get("sources", {})
+    return Project(
+        path, extras, tuple(line for line in lines if line.name != own),
+        tuple(sorted(_same(name) for name, source in sources.items() if _is_elsewhere(source))),
+    )  # fmt: skip
+
+
+def _is_elsewhere(source: Any) -> bool:
+    rows = source if isinstance(source, list) else [source]
+    return any(isinstance(row, dict) and row.keys() & {"git", "path", "workspace", "url"} for row in rows)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SparksmithError(f"{path} cannot be read as TOML: {error}") from error
+
+
+def _together(parts: Sequence[RequirementLines]) -> RequirementLines:
+    return RequirementLines(
+        tuple(line for part in parts for line in part.lines),
+        tuple(option for part in parts for option in part.options),
+        tuple(file for part in parts for file in part.constraints),
+        tuple(text for part in parts for text in part.left_out),
+    )
+
+
+def _same(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _kind(subject: Subject) -> str:
+    return {
+        Wheels: "wheels", Environment: "an environment", Asked: "requirements", Project: "a project", Lock: "a lock",
+    }[type(subject)]  # fmt: skip

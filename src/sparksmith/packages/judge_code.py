@@ -1,0 +1,218 @@
+"""Can the GPU run it: the device code in each library, and whether its compilers know the GPU's architecture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sparksmith.packages.facts import DeviceCode, LibraryFacts, PackageFacts
+from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, capability, some
+from sparksmith.packages.judge_cuda import used_libraries
+from sparksmith.policy.targets import Target, show_version
+
+
+class State(StrEnum):
+    """What the target makes of a library."""
+
+    RUNS = "runs"  # finished code for it
+    COMPILED = "compiled at first use"  # only PTX for it
+    DEAD = "no code for this GPU"
+    PLAIN = "no GPU code"
+    HIDDEN = "GPU code out of sight"  # next to none where it is looked for
+    UNUSED = "not used"  # for another machine or another CUDA
+
+
+# libcufft.so.12 of CUDA 13.0 has 592 bytes for sm_75 in .nv_fatbin, and 278 MB of kernels for every GPU in .ldata;
+# libcufftw.so.12 beside it, and two of NPP's libraries, have such an entry (1,896 bytes) and no kernels at all
+STUB_BYTES = 4096
+STUB_SHARE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryVerdict:
+    """A library, its state and its code in words (sm_80, sm_120f, compute_120 of PTX 9.0)."""
+
+    path: str
+    bytes: int
+    machine: str
+    state: State
+    code: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path, "bytes": self.bytes, "machine": self.machine, "state": self.state.value,
+            "code": list(self.code),
+        }  # fmt: skip
+
+
+def runs_on(code: DeviceCode, target: Target) -> bool:
+    """Whether the architecture fits; for PTX its ISA is another question.
+
+    Finished code runs on its own major with the same or a later minor; `f` code likewise (its family); `a` code on that
+    architecture only. PTX runs on everything later, unless it is `f` or `a`.
+    """
+    if code.variant == "a":
+        return code.architecture == target.architecture
+    if code.kind == "ptx" and not code.variant:
+        return code.architecture <= target.architecture
+    major, minor = divmod(code.architecture, 10)
+    return major == target.compute_capability[0] and minor <= target.compute_capability[1]
+
+
+def is_readable(code: DeviceCode, target: Target) -> bool:
+    """Whether the driver can compile it: the PTX is no newer than the driver knows."""
+    return code.isa is None or code.isa <= target.ptx_isa
+
+
+def spell(code: DeviceCode) -> str:
+    """sm_120f, or compute_120 (PTX 9.0)."""
+    if code.kind == "cubin":
+        return f"sm_{code.architecture}{code.variant}"
+    isa = f" (PTX {show_version(code.isa)})" if code.isa else ""
+    return f"compute_{code.architecture}{code.variant}{isa}"
+
+
+def judge_library(library: LibraryFacts, target: Target) -> State:
+    """The state of a library of the target's machine."""
+    if not library.device_code:
+        return State.PLAIN
+    fitting = [code for code in library.device_code if runs_on(code, target)]
+    if any(code.kind == "cubin" for code in fitting):
+        return State.RUNS
+    if any(is_readable(code, target) for code in fitting):
+        return State.COMPILED
+    return State.DEAD
+
+
+def judge_libraries(package: PackageFacts, setting: Setting) -> dict[LibraryFacts, State]:
+    """The state of each library that the setting uses; next to no code counts for nothing in a large package."""
+    libraries = used_libraries(package, setting)
+    largest = max((library.bytes for library in libraries), default=0)
+    states = {library: judge_library(library, setting.target) for library in libraries}
+    for library, state in states.items():
+        if state is State.DEAD and _stored(library) < STUB_BYTES and _stored(library) * STUB_SHARE < largest:
+            states[library] = State.HIDDEN
+    return states
+
+
+def _stored(library: LibraryFacts) -> int:
+    return sum(code.bytes for code in library.device_code)
+
+
+def list_libraries(package: PackageFacts, setting: Setting) -> tuple[LibraryVerdict, ...]:
+    """Every library of a package with its state."""
+    states = judge_libraries(package, setting)
+    return tuple(
+        LibraryVerdict(
+            library.path, library.bytes, library.machine,
+            states.get(library, State.UNUSED),
+            tuple(dict.fromkeys(spell(code) for code in _in_order(library))),
+        )
+        for library in package.libraries
+    )  # fmt: skip
+
+
+def _in_order(library: LibraryFacts) -> list[DeviceCode]:
+    return sorted(
+        library.device_code, key=lambda code: (code.kind, code.architecture, code.variant, code.isa or (0, 0))
+    )
+
+
+def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    """Findings of the rules device-code, ptx-isa and ptx-only.
+
+    A package fails when all its libraries with GPU code are dead: several ship one for another GPU on purpose.
+    """
+    target = setting.target
+    states = judge_libraries(package, setting)
+    dead = _largest_first(states, State.DEAD)
+    compiled = _largest_first(states, State.COMPILED)
+    alive = any(state is State.RUNS for state in states.values())
+    if dead and not alive and not compiled:
+        newer = [library for library in dead if any(runs_on(code, target) for code in library.device_code)]
+        if newer:
+            yield Finding(
+                Verdict.FAILS, "ptx-isa",
+                f"the only code for {capability(target)} is PTX that driver {target.driver} cannot compile: "
+                + _codes(newer[0]),
+                f"PTX ISA {show_version(target.ptx_isa)} or older, or finished code ({_wanted(target)})",
+                f"a build with {_wanted(target)}, or for CUDA {show_version(target.cuda)}",
+                _evidence(newer),
+            )  # fmt: skip
+            return
+        yield Finding(
+            Verdict.FAILS, "device-code",
+            f"none of its GPU code runs on {capability(target)}: {_codes(dead[0])}",
+            f"{_wanted(target)}, or PTX for compute_{target.architecture} or older",
+            f"a build with code for {_wanted(target)}",
+            _evidence(dead),
+        )  # fmt: skip
+    elif dead:
+        total = sum(state in (State.RUNS, State.COMPILED, State.DEAD) for state in states.values())
+        yield Finding(
+            Verdict.NOTE, "device-code",
+            f"{len(dead)} of its {total} libraries with GPU code have none for {capability(target)}: "
+            + some(library.path.rpartition("/")[2] for library in dead),
+            f"{_wanted(target)} in each; some are for other GPUs on purpose, and what only they do is missing here",
+            evidence=_evidence(dead),
+        )  # fmt: skip
+    if compiled and not alive:
+        yield Finding(
+            Verdict.NOTE, "ptx-only",
+            f"its only code for {capability(target)} is PTX: {_codes(compiled[0], target)}",
+            f"finished code ({_wanted(target)}); the driver compiles PTX at first use, and keeps the result",
+            evidence=_evidence(compiled),
+        )  # fmt: skip
+
+
+def check_tools(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    """Findings of the rule ptxas: one compiler of the package must know the architecture."""
+    target = setting.target
+    tools = [
+        tool for tool in package.tools if tool.machine == target.machine and "ptxas" in tool.path.rpartition("/")[2]
+    ]
+    wanted = re.compile(rf"sm_{target.architecture}[af]?")
+    if not tools or any(wanted.fullmatch(name) for tool in tools for name in tool.architectures):
+        return
+    newest = max(tools, key=lambda tool: tool.release or (0, 0))
+    evidence = tuple(
+        Evidence(tool.path, f"architectures {some(tool.architectures[-4:], 4)}", tool.bytes) for tool in tools
+    )
+    release = f" of CUDA {show_version(newest.release)}" if newest.release else ""
+    if not any(tool.architectures for tool in tools):
+        yield Finding(
+            Verdict.UNKNOWN, "ptxas", f"its compiler ptxas{release} does not say which GPUs it knows",
+            f"one that knows sm_{target.architecture}", evidence=evidence,
+        )  # fmt: skip
+        return
+    yield Finding(
+        Verdict.FAILS, "ptxas", f"its compiler ptxas{release} does not know sm_{target.architecture}",
+        f"one that knows sm_{target.architecture}",
+        f"a newer {package.name}",
+        evidence,
+    )  # fmt: skip
+
+
+def _largest_first(states: dict[LibraryFacts, State], state: State) -> list[LibraryFacts]:
+    return sorted((library for library, each in states.items() if each is state), key=lambda library: -library.bytes)
+
+
+def _codes(library: LibraryFacts, target: Target | None = None) -> str:
+    """The code of a library in words; with a target only what fits it."""
+    codes = [code for code in _in_order(library) if target is None or runs_on(code, target)]
+    return some(dict.fromkeys(map(spell, codes)), 8)
+
+
+def _evidence(libraries: list[LibraryFacts]) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(library.path, f".nv_fatbin: {_codes(library)}", _stored(library)) for library in libraries[:3]
+    )
+
+
+def _wanted(target: Target) -> str:
+    """The architectures whose finished code the target runs: sm_120 to sm_121."""
+    major, minor = target.compute_capability
+    return f"sm_{10 * major} to sm_{target.architecture}" if minor else f"sm_{target.architecture}"

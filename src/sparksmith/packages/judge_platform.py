@@ -1,0 +1,151 @@
+"""Can the target's system and Python load it: tags, Requires-Python, the machine and the glibc of its ELF files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
+
+from sparksmith.packages.facts import PackageFacts
+from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
+from sparksmith.policy.targets import show_version
+
+SOURCE_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+LEGACY_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
+EXTENSION = re.compile(r"\.(cpython-\w+|abi3)[\w.-]*\.so$")
+
+
+def check_platform(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    """Findings of the rules source, problem, tag, python, machine and glibc."""
+    for problem in package.problems:
+        yield Finding(Verdict.UNKNOWN, "problem", problem, "a package that can be read whole")
+    if is_source(package):
+        yield Finding(
+            Verdict.UNKNOWN, "source",
+            f"{package.file} is source: it is compiled where it is installed, and what comes out cannot be seen before",
+            f"a wheel ({_wanted_tag(setting)} or any)",
+            "ask for a version that has a wheel, or build it on the machine and audit what was built",
+            (Evidence(package.file, "source distribution", package.bytes or None),),
+        )  # fmt: skip
+        return
+    tags = sorted({tag for text in package.tags for tag in parse_tag(text)}, key=str)
+    yield from _check_tags(package, tags, setting)
+    yield from _check_requires_python(package, setting)
+    yield from _check_machine(package, tags, setting)
+    yield from _check_glibc(package, setting)
+
+
+def is_source(package: PackageFacts) -> bool:
+    """Whether it is a source distribution."""
+    return package.file.endswith(SOURCE_ENDINGS)
+
+
+def _wanted_tag(setting: Setting) -> str:
+    python = "cp" + "".join(map(str, setting.python))
+    glibc = "_".join(map(str, setting.target.glibc))
+    return f"{python}-{python}-manylinux_{glibc}_{setting.target.machine}"
+
+
+def _check_tags(package: PackageFacts, tags: list[Tag], setting: Setting) -> Iterator[Finding]:
+    misfits = [(list(_misfits(tag, setting)), tag) for tag in tags]
+    if not misfits or not all(reasons for reasons, _ in misfits):
+        return
+    reasons, _ = min(misfits, key=lambda misfit: len(misfit[0]))  # of several tags the one that nearly fits
+    yield Finding(
+        Verdict.FAILS, "tag", "; ".join(reasons),
+        f"{_wanted_tag(setting)}, an older glibc, abi3 or any",
+        f"a wheel for {setting.target.machine}: resolve with uv's "
+        f"--python-platform {setting.target.machine}-manylinux_{'_'.join(map(str, setting.target.glibc))} "
+        f"--python-version {show_version(setting.python)}",
+        (Evidence(package.file or package.name, f"tag {some(map(str, tags))}"),),
+    )  # fmt: skip
+
+
+def _misfits(tag: Tag, setting: Setting) -> Iterator[str]:
+    if (tag.interpreter, tag.abi) not in _loadable(setting.python):
+        yield f"it is for {tag.interpreter} with ABI {tag.abi}, not for Python {show_version(setting.python)}"
+    if tag.platform == "any":
+        return
+    machine, glibc = _platform(tag.platform)
+    if machine is None:
+        yield f"it is for {tag.platform}, not for Linux with glibc"
+    elif machine != setting.target.machine:
+        yield f"it is for {machine}, not for {setting.target.machine}"
+    if glibc and glibc > setting.target.glibc:
+        yield f"it is for glibc {show_version(glibc)} or newer, and there is {show_version(setting.target.glibc)}"
+
+
+def _platform(platform: str) -> tuple[str | None, tuple[int, int] | None]:
+    """The machine and the glibc of a platform tag; no machine for systems other than Linux with glibc."""
+    if found := MANYLINUX.fullmatch(platform):
+        return found[3], (int(found[1]), int(found[2]))
+    for name, glibc in LEGACY_GLIBC.items():
+        if platform.startswith(f"{name}_"):
+            return platform.removeprefix(f"{name}_"), glibc
+    if platform.startswith("linux_"):
+        return platform.removeprefix("linux_"), None
+    return None, None
+
+
+@cache
+def _loadable(python: tuple[int, int]) -> frozenset[tuple[str, str]]:
+    """Every interpreter and ABI that this CPython loads."""
+    name = "cp" + "".join(map(str, python))
+    tags = [
+        *cpython_tags(python_version=python, abis=[name], platforms=["any"]),
+        *compatible_tags(python_version=python, interpreter=name, platforms=["any"]),
+    ]
+    return frozenset((tag.interpreter, tag.abi) for tag in tags)
+
+
+def _check_requires_python(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    try:
+        allowed = SpecifierSet(package.requires_python or "")
+    except InvalidSpecifier:
+        return  # an installer that cannot read it either takes the package
+    # the target's patch release is not known: any will do
+    if not any(allowed.contains(f"{show_version(setting.python)}.{patch}") for patch in (0, 99)):
+        yield Finding(
+            Verdict.FAILS, "python", f"Requires-Python: {package.requires_python}",
+            f"Python {show_version(setting.python)}",
+            f"a version for Python {show_version(setting.python)}",
+            (Evidence(package.file or package.name, "METADATA: Requires-Python"),),
+        )  # fmt: skip
+
+
+def _check_machine(package: PackageFacts, tags: list[Tag], setting: Setting) -> Iterator[Finding]:
+    foreign = [library for library in package.libraries if library.machine != setting.target.machine]
+    if not foreign or own_libraries(package, setting.target):
+        return  # libraries of several machines side by side: the loader takes its own
+    if any(_platform(tag.platform)[0] == foreign[0].machine for tag in tags):
+        return  # the tag says so too, and was found wanting
+    # a wheel for any machine with helpers for some (debuggers do so) works without them; an extension module does not
+    essential = any(tag.platform != "any" for tag in tags) or any(EXTENSION.search(each.path) for each in foreign)
+    yield Finding(
+        Verdict.FAILS if essential or not tags else Verdict.NOTE, "machine",
+        f"its binaries ({len(foreign)}) are for {some(sorted({each.machine for each in foreign}))}",
+        f"binaries for {setting.target.machine}, or none",
+        f"a wheel with binaries for {setting.target.machine}",
+        tuple(Evidence(each.path, f"ELF header: {each.machine}", each.bytes) for each in foreign[:3]),
+    )  # fmt: skip
+
+
+def _check_glibc(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    newer = [
+        library
+        for library in own_libraries(package, setting.target)
+        if library.glibc and library.glibc > setting.target.glibc
+    ]
+    if newer:
+        most = max(library.glibc for library in newer if library.glibc)
+        yield Finding(
+            Verdict.FAILS, "glibc", f"{len(newer)} of its libraries ask for glibc {show_version(most)}",
+            f"glibc {show_version(setting.target.glibc)} or older",
+            f"a wheel for manylinux_{'_'.join(map(str, setting.target.glibc))} or older",
+            tuple(Evidence(each.path, f"symbol version GLIBC_{show_version(each.glibc)}", each.bytes)
+                  for each in newer[:3] if each.glibc),
+        )  # fmt: skip

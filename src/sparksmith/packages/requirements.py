@@ -1,0 +1,142 @@
+"""Requirement files as pip and uv read them: one requirement a line, options, hashes, files that include files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from sparksmith.base.errors import SparksmithError, describe_problems
+from sparksmith.base.redact import redact_text
+from sparksmith.packages.platform import Platform
+
+HASH = re.compile(r"\s--hash[= ]sha256:([0-9a-fA-F]{64})(?=\s|$)")
+COMMENT = re.compile(r"(^|\s)#.*$")
+INCLUDE = re.compile(r"^(?:-r|--requirement)[= ]?\s*(\S.*)$")
+CONSTRAINT = re.compile(r"^(?:-c|--constraint)[= ]?\s*(\S.*)$")
+EDITABLE = re.compile(r"^(?:-e|--editable)[= ]?\s*(\S.*)$")
+INDEX = re.compile(r"^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--pre)(?:[= ]|$)")
+LIMIT = 32 * 1024 * 1024  # a requirement file of megabytes is hashes; past this it is something else
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A requirement and the hashes that it allows (in small letters; empty where it names none)."""
+
+    requirement: Requirement
+    hashes: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return canonicalize_name(self.requirement.name)
+
+    @property
+    def pinned(self) -> str | None:
+        """The one version that it allows."""
+        specifiers = list(self.requirement.specifier)
+        if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or "*" in specifiers[0].version:
+            return None
+        return specifiers[0].version
+
+    def wanted_on(self, platform: Platform) -> bool:
+        marker = self.requirement.marker
+        return marker is None or marker.evaluate(platform.environment())
+
+
+@dataclass(frozen=True, slots=True)
+class RequirementLines:
+    """What a requirement file, or the command line, asks for.
+
+    `options` are lines about indexes, handed to uv as they stand and never shown. `constraints` are files. `left_out`
+    are lines that name a folder or a repository instead of a package, in words.
+    """
+
+    lines: tuple[Line, ...]
+    options: tuple[str, ...] = ()
+    constraints: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_requirements(path: Path) -> RequirementLines:
+    """A requirement file and those that it includes. Raises `SparksmithError` with every line that is not one."""
+    problems: list[str] = []
+    found = _read(path, (), problems)
+    if problems:
+        raise SparksmithError(
+            describe_problems(f"{path} is not a file of requirements:", problems, limit=5),
+            "one requirement a line, like torch>=2.11 or trl==1.16.0 (PEP 508)",
+        )
+    return found
+
+
+def parse_requirement(text: str) -> Line:
+    """One requirement with its hashes. Raises `packaging`'s `InvalidRequirement`."""
+    hashes = frozenset(value.lower() for value in HASH.findall(text))
+    return Line(Requirement(HASH.sub("", text).strip()), hashes)
+
+
+def joined_lines(text: str) -> Iterable[tuple[int, str]]:
+    """Lines without comments, those that end with a backslash joined to the next; with the number of the first."""
+    collected, first = "", 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        first = first or number
+        stripped = raw.rstrip()
+        if stripped.endswith("\\") and not stripped.lstrip().startswith("#"):
+            collected += stripped[:-1] + " "
+            continue
+        line = COMMENT.sub("", collected + stripped).strip()
+        if line:
+            yield first, line
+        collected, first = "", 0
+    if line := COMMENT.sub("", collected).strip():
+        yield first, line
+
+
+def _read(path: Path, includers: tuple[Path, ...], problems: list[str]) -> RequirementLines:
+    if path.resolve() in includers:
+        problems.append(f"{path} includes itself")
+        return RequirementLines(())
+    lines: list[Line] = []
+    options: list[str] = []
+    constraints: list[Path] = []
+    left_out: list[str] = []
+    for number, text in joined_lines(_text(path)):
+        if match := INCLUDE.match(text):
+            inner = _read(path.parent / match[1].strip("\"'"), (*includers, path.resolve()), problems)
+            lines += inner.lines
+            options += inner.options
+            constraints += inner.constraints
+            left_out += inner.left_out
+        elif match := CONSTRAINT.match(text):
+            constraints.append(path.parent / match[1].strip("\"'"))
+        elif match := EDITABLE.match(text):
+            left_out.append(f"{path.name}, line {number}: an editable {redact_text(match[1])} is not looked into")
+        elif INDEX.match(text):
+            options.append(text)
+        elif text.startswith("-"):
+            left_out.append(f"{path.name}, line {number}: the option {text.split()[0]} is not followed")
+        elif text.startswith((".", "/", "git+", "http://", "https://", "file:")):
+            left_out.append(f"{path.name}, line {number}: {redact_text(text)} names no package, and is not looked into")
+        else:
+            try:
+                lines.append(parse_requirement(text))
+            except InvalidRequirement as error:
+                problems.append(f"{path.name}, line {number}: {redact_text(str(error).splitlines()[0])}")
+    return RequirementLines(tuple(lines), tuple(options), tuple(constraints), tuple(left_out))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+        if len(data) > LIMIT:
+            raise SparksmithError(f"{path} is too large for a file of requirements")
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SparksmithError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SparksmithError(f"{path} cannot be read as text: {error}") from error

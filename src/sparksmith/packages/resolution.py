@@ -1,0 +1,117 @@
+"""What a resolution is: which wheel of which package, and where the resolver settled for less than was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from sparksmith.packages.platform import Platform
+
+FallbackKind = Literal["old", "source", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFile:
+    """A wheel as an index or a lock names it. `url` may hold a secret: it is never shown and never written down."""
+
+    file: str
+    sha256: str | None = None
+    bytes: int | None = None
+    uploaded: datetime | None = None
+    url: str | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A package of a resolution. `wheel` is None where nothing but its source can be installed.
+
+    `asked` is the requirement that named it, as the user wrote it; empty for what others brought in. `why_source` says
+    why there is no wheel: what keeps the wheels that exist from this platform, or that there are none. `source_file` is
+    the name of the source distribution, where there is one.
+    """
+
+    name: str
+    version: str
+    wheel: WheelFile | None
+    asked: str = ""
+    why_source: str = ""
+    source_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Where the resolver settled for something without a word.
+
+    `old`: the version is at least a year older than the newest that this platform could have. `source`: an install
+    would build `newest` from source, and only the older `version` has a wheel. `hidden`: newer wheels exist, but none
+    for this platform; `reason` says what keeps them away. `asked` is the user's own requirement (empty for what others
+    brought in), and `allowed` whether it allows the newest version.
+    """
+
+    kind: FallbackKind
+    name: str
+    version: str
+    newest: str
+    uploaded: datetime | None = None
+    newest_uploaded: datetime | None = None
+    reason: str = ""
+    asked: str = ""
+    allowed: bool = False
+
+    def describe(self) -> str:
+        """One line, without what to do about it."""
+        if self.kind == "source":
+            return (
+                f"{self.name} {self.newest} has no wheel here and would be built from source; "
+                f"the newest version with a wheel is {self.version}"
+            )
+        if self.kind == "hidden":
+            return f"{self.name} {self.newest} exists, but its wheels are {self.reason}; {self.version} was taken"
+        dates = f" of {self.uploaded:%Y-%m}" if self.uploaded else ""
+        newest = f" of {self.newest_uploaded:%Y-%m}" if self.newest_uploaded else ""
+        return f"{self.name} {self.version}{dates} was taken; the newest that fits is {self.newest}{newest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What would be installed on a platform. `how`: `file` (read, without network) or `uv`."""
+
+    platform: Platform
+    packages: tuple[Chosen, ...]
+    how: Literal["file", "uv"]
+    fallbacks: tuple[Fallback, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def best_wheel(wheels: Iterable[WheelFile], platform: Platform) -> WheelFile | None:
+    """The wheel that an installer would take here: the best tag, then the highest build number."""
+    fitting = [(rank, wheel) for wheel in wheels if (rank := platform.rank_file(wheel.file)) is not None]
+    if not fitting:
+        return None
+    best = min(rank for rank, _ in fitting)
+    return max((wheel for rank, wheel in fitting if rank == best), key=_build)
+
+
+def why_no_wheel(wheels: Iterable[WheelFile], platform: Platform) -> str:
+    """Why none of a version's wheels can be installed here, the reason that is nearest to fitting first."""
+    reasons = {reason for wheel in wheels if (reason := platform.why_not(wheel.file))}
+    if not reasons:
+        return "it has no wheels"
+    order = ("needs glibc", "for Python")
+    nearest = min(
+        reasons, key=lambda reason: (next((i for i, o in enumerate(order) if reason.startswith(o)), 9), reason)
+    )
+    if nearest.startswith(order):
+        return nearest
+    return f"for {', '.join(sorted(reason.removeprefix('for ') for reason in reasons))} only"
+
+
+def _build(wheel: WheelFile) -> tuple[int, str] | tuple[()]:
+    try:
+        return parse_wheel_filename(wheel.file)[2]
+    except InvalidWheelFilename:
+        return ()

@@ -1,0 +1,149 @@
+"""From requirements or a lock to the wheels that a platform would get: from the file alone where that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sparksmith.packages.fallback import find_fallback
+from sparksmith.packages.inputs import Asked, Lock, Project
+from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
+from sparksmith.packages.platform import Platform
+from sparksmith.packages.requirements import Line
+from sparksmith.packages.resolution import Chosen, Fallback, Resolution, WheelFile, best_wheel, why_no_wheel
+from sparksmith.packages.uv import Found, compile_for, newest_of
+
+
+def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWheels) -> Resolution:
+    """What would be installed on a platform. Raises `SparksmithError`: nothing satisfies it, no uv, no network.
+
+    A lock, and a file whose every line is pinned, hashed and known, are understood without network and without uv.
+    """
+    if isinstance(subject, Lock):
+        return resolve_lock(subject, platform)
+    if isinstance(subject, Asked) and (found := resolve_pinned(subject, platform, known)):
+        return found
+    return resolve_with_uv(subject, platform)
+
+
+def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
+    """The packages of a lock that a platform gets."""
+    parse = parse_uv_lock if lock.file.name == "uv.lock" else parse_pylock
+    packages = parse(lock.content, platform, lock.extras)
+    return Resolution(platform, tuple(package.choose(platform) for package in packages), "file")
+
+
+def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels) -> Resolution | None:
+    """A file that pins and hashes everything, by hashes of wheels that are known; None where one is not."""
+    chosen: list[Chosen] = []
+    for line in asked.requirements.lines:
+        if not line.wanted_on(platform):
+            continue
+        version = line.pinned
+        if version is None or not line.hashes or line.requirement.url:
+            return None
+        facts = [found for sha256 in sorted(line.hashes) if (found := known.find(sha256))]
+        wheel = best_wheel((WheelFile(fact.file, fact.sha256, fact.bytes) for fact in facts), platform)
+        if wheel is None:
+            return None
+        chosen.append(Chosen(line.name, version, wheel, str(line.requirement)))
+    if not chosen:
+        return None
+    return Resolution(platform, tuple(chosen), "file", notes=asked.requirements.left_out)
+
+
+def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
+    """Let uv choose, then look at what it settled for.
+
+    uv may not build here, so it goes back to the last version with a wheel, where an install would build the newest.
+    Such a package is left out and named with the version that would be built, and the rest is resolved without it.
+    """
+    lines = _lines(subject, platform)
+    by_name = {line.name: line for line in lines}
+    elsewhere = {line.name: why for line in lines if (why := _elsewhere(line))}
+    if isinstance(subject, Project):
+        elsewhere |= dict.fromkeys(subject.sources, "[tool.uv.sources] takes it from a folder or a repository")
+    found = _compile(subject, lines, platform, sorted(elsewhere))
+    wanted = {package.name: package.name for package in found.packages if not package.elsewhere}
+    wanted |= {name: _versions(name, by_name.get(name)) for name in found.without}
+    options = () if isinstance(subject, Project) else subject.requirements.options
+    newest = newest_of(dict(sorted(wanted.items())), platform, options=options)
+
+    fallbacks = _fallbacks(found, newest, by_name, platform)
+    built = {fallback.name for fallback in fallbacks if fallback.kind == "source"}
+    without = {*found.without, *built}
+    if built:
+        found = _compile(subject, lines, platform, sorted({*elsewhere, *without}))
+        without |= set(found.without)
+        fallbacks = [
+            *(fallback for fallback in fallbacks if fallback.kind == "source"),
+            *_fallbacks(found, newest, by_name, platform),
+        ]
+    chosen = [
+        _allowed(package, by_name.get(package.name)).choose(platform, _text(by_name, package.name))
+        for package in found.packages
+    ]
+    chosen += [_source(name, by_name.get(name), newest.get(name), platform) for name in without]
+    chosen += [Chosen(name, "", None, _text(by_name, name), why) for name, why in elsewhere.items() if name in by_name]
+    notes = () if isinstance(subject, Project) else subject.requirements.left_out
+    ordered = sorted(chosen, key=lambda package: package.name)
+    return Resolution(platform, tuple(ordered), "uv", tuple(sorted(fallbacks, key=lambda f: f.name)), notes)
+
+
+def _compile(subject: Asked | Project, lines: Iterable[Line], platform: Platform, exclude: Sequence[str]) -> Found:
+    if isinstance(subject, Project):
+        return compile_for(platform, subject.file, extras=subject.extras, exclude=exclude)
+    asked = subject.requirements
+    lines = list(lines)
+    text = "".join(f"{line}\n" for line in (*asked.options, *(str(line.requirement) for line in lines)))
+    pinned = all(line.pinned and line.hashes for line in lines)  # then the file is the whole set
+    return compile_for(platform, text, constraints=asked.constraints, exclude=exclude, dependencies=not pinned)
+
+
+def _fallbacks(found: Found, newest: dict[str, Locked], by_name: dict[str, Line], platform: Platform) -> list[Fallback]:
+    return [
+        fallback
+        for package in found.packages
+        if not package.elsewhere and package.name in newest
+        if (fallback := find_fallback(package, newest[package.name], by_name.get(package.name), platform))
+    ]
+
+
+def _lines(subject: Asked | Project, platform: Platform) -> list[Line]:
+    lines: Iterable[Line] = subject.lines if isinstance(subject, Project) else subject.requirements.lines
+    return [line for line in lines if line.wanted_on(platform)]
+
+
+def _elsewhere(line: Line) -> str:
+    """Why a requirement with an address is left to others; empty for a wheel's address, and for none."""
+    url = line.requirement.url
+    if not url or url.split("#")[0].split("?")[0].endswith(".whl"):
+        return ""
+    return "it comes from a repository" if url.startswith("git+") else "it comes from a source archive or a folder"
+
+
+def _allowed(package: Locked, line: Line | None) -> Locked:
+    """Only the wheels whose hash the requirement allows, where it names any."""
+    if line is None or not line.hashes:
+        return package
+    return replace(package, wheels=tuple(wheel for wheel in package.wheels if wheel.sha256 in line.hashes))
+
+
+def _versions(name: str, line: Line | None) -> str:
+    """The versions of a package that are asked for, on any platform."""
+    return f"{name}{line.requirement.specifier}" if line is not None else name
+
+
+def _source(name: str, line: Line | None, would_be: Locked | None, platform: Platform) -> Chosen:
+    """A package of which no version that is asked for has a wheel that fits; `would_be` is the one to be built."""
+    asked = str(line.requirement) if line else ""
+    if would_be is not None:
+        why = why_no_wheel(would_be.wheels, platform)
+        return Chosen(name, would_be.version, None, asked, why, would_be.sdist)
+    pinned = line.pinned if line else None
+    return Chosen(name, pinned or "", None, asked, "no version that is asked for has a wheel that fits")
+
+
+def _text(by_name: dict[str, Line], name: str) -> str:
+    return str(by_name[name].requirement) if name in by_name else ""

@@ -1,0 +1,169 @@
+"""Ask uv which packages a platform would get. Nothing is built: no code of a package runs here.
+
+uv is asked for a pylock.toml (PEP 751), which names each wheel's file, hash and address. It reads its own settings,
+so that a user's indexes and credentials are those of their installs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.utils import canonicalize_name
+
+import sparksmith
+from sparksmith.base.command import Answer, ask
+from sparksmith.base.errors import SparksmithError
+from sparksmith.base.redact import redact_text
+from sparksmith.packages.locks import Locked, parse_pylock
+from sparksmith.packages.platform import Platform
+
+TIMEOUT_SECONDS = 600.0
+NEEDS_BUILD = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
+NO_MATCH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:[<>=!~]\S*)? (?:has|have) no wheels with a matching")
+OFFLINE = re.compile(r"dns error|Connection refused|client error \(Connect\)|network was disabled|timed out", re.I)
+COMMON = (
+    "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-python-downloads", "--quiet", "--color", "never",
+)  # fmt: skip
+
+Ask = Callable[[Sequence[str], float], Answer]
+
+
+class NoUv(SparksmithError):
+    """uv is not there."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What uv resolved, and the packages that it was told to leave out because only their source fits."""
+
+    packages: tuple[Locked, ...]
+    without: tuple[str, ...]
+
+
+def find_uv() -> str:
+    """uv's path: on PATH, where its installer puts it, or in this clone's .tools. Raises `NoUv`."""
+    clone = Path(sparksmith.__file__).parents[2]
+    places = [Path.home() / ".local/bin/uv", clone / ".tools/bin/uv", clone / ".tools/lib/bin/uv"]
+    found = shutil.which("uv") or next((str(place) for place in places if place.is_file()), None)
+    if found is None:
+        raise NoUv(
+            "uv is missing, and resolving needs it",
+            "pip install uv; or audit a uv.lock, or a requirements file with every version pinned and hashed",
+        )
+    return found
+
+
+def compile_for(
+    platform: Platform,
+    requirements: str | Path,
+    *,
+    extras: Sequence[str] = (),
+    constraints: Sequence[Path] = (),
+    exclude: Sequence[str] = (),
+    dependencies: bool = True,
+    uv: str | None = None,
+    ask: Ask = ask,
+) -> Found:
+    """Resolve requirements (their text, or a pyproject.toml) for a platform. Raises `SparksmithError`.
+
+    A package without a wheel that fits is left out and named, with what only it would bring.
+    """
+    program = uv or find_uv()
+    excluded = list(exclude)
+    with TemporaryDirectory(prefix="sparksmith-") as scratch:
+        listed = Path(scratch) / "excluded.txt"
+        source = requirements if isinstance(requirements, Path) else Path(scratch) / "requirements.in"
+        if not isinstance(requirements, Path):
+            source.write_text(requirements, encoding="utf-8")
+        argv = [
+            program, "pip", "compile", str(source), *COMMON, "--no-build", "--python", sys.executable,
+            "--python-version", platform.python_text, "--python-platform", platform.uv_name,
+            *(word for extra in extras for word in ("--extra", extra)),
+            *(word for file in constraints for word in ("--constraints", str(file))),
+            *([] if dependencies else ["--no-deps"]),
+            *(["--project", str(source.parent)] if isinstance(requirements, Path) else []),
+        ]  # fmt: skip
+        while True:
+            listed.write_text("".join(f"{name}\n" for name in excluded), encoding="utf-8")
+            answer = ask([*argv, *(["--excludes", str(listed)] if excluded else [])], TIMEOUT_SECONDS)
+            if answer.ok:
+                without = tuple(name for name in excluded if name not in exclude)
+                return Found(tuple(parse_answer(answer.stdout, platform)), without)
+            more = [name for name in names_without_wheels(answer.stderr) if name not in excluded]
+            if not more:
+                raise explain_failure(answer, platform)
+            excluded += more
+
+
+def newest_of(
+    requirements: Mapping[str, str],
+    platform: Platform,
+    *,
+    options: Sequence[str] = (),
+    uv: str | None = None,
+    ask: Ask = ask,
+) -> dict[str, Locked]:
+    """The newest version of each package for the platform's Python, with all of its files, wherever they run.
+
+    `requirements` are by name: the name alone, or with the versions to choose among. Each package is given empty
+    metadata, so that uv neither builds nor reads any. Empty where uv cannot say: what rests on this must not stop an
+    audit.
+    """
+    if not requirements:
+        return {}
+    with TemporaryDirectory(prefix="sparksmith-") as scratch:
+        folder = Path(scratch)
+        metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in requirements)
+        (folder / "pyproject.toml").write_text(f"[tool.uv]\ndependency-metadata = [{metadata}]\n", encoding="utf-8")
+        asked = folder / "requirements.in"
+        asked.write_text("".join(f"{line}\n" for line in (*options, *requirements.values())), encoding="utf-8")
+        answer = ask(
+            [
+                uv or find_uv(), "pip", "compile", str(asked), *COMMON, "--universal", "--no-deps",
+                "--python", sys.executable, "--python-version", platform.python_text, "--project", str(folder),
+            ],
+            TIMEOUT_SECONDS,
+        )  # fmt: skip
+    if not answer.ok:
+        return {}
+    newest: dict[str, Locked] = {}
+    for found in parse_answer(answer.stdout, platform):
+        newest[found.name] = found
+    return newest
+
+
+def parse_answer(text: str, platform: Platform) -> list[Locked]:
+    """uv's pylock.toml. Raises `SparksmithError`."""
+    try:
+        return parse_pylock(tomllib.loads(text), platform)
+    except tomllib.TOMLDecodeError as error:
+        raise SparksmithError(
+            f"uv answered with what is no pylock.toml: {error}", "uv 0.6.15 or newer is needed"
+        ) from None
+
+
+def names_without_wheels(stderr: str) -> list[str]:
+    """The packages that uv could only build, or that have wheels for other platforms only, from its words."""
+    found = [*NEEDS_BUILD.findall(stderr), *NO_MATCH.findall(stderr)]
+    return list(dict.fromkeys(canonicalize_name(name) for name in found))
+
+
+def explain_failure(answer: Answer, platform: Platform) -> SparksmithError:
+    """uv's reason as an error of ours, without secrets."""
+    said = redact_text(answer.stderr.strip()) or f"it ended with code {answer.code}"
+    lines = [line.removeprefix("error: ") for line in said.splitlines() if not line.startswith("warning:")]
+    shown = "\n  ".join(lines[:12])
+    if OFFLINE.search(said):
+        return SparksmithError(
+            f"uv cannot reach the package index:\n  {shown}",
+            "without a network: audit a uv.lock, or a requirements file with every version pinned and hashed",
+        )
+    return SparksmithError(f"uv finds no set of packages for {platform.describe()}:\n  {shown}")

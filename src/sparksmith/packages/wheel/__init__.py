@@ -1,0 +1,1 @@
+"""Pure readers of wheels and of the binaries in them."""

@@ -1,0 +1,87 @@
+"""Requirement files: comments, continued lines, hashes, files in files, and what is left out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.packages.platform import Platform
+from sparksmith.packages.requirements import joined_lines, parse_requirement, read_requirements
+
+SPARK = Platform("aarch64", (2, 39), (3, 12))
+A, B = "a" * 64, "b" * 64
+
+
+def test_pins_hashes_and_markers(tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text(
+        f"""\
+# made by hand
+Torch_Thing==2.13.0 ; sys_platform == 'linux' \\
+    --hash=sha256:{A} \\
+    --hash=sha256:{B.upper()}
+    # via nothing
+trl == 1.16.0   # not a hash: --hash=sha256:{A}
+numpy>=2,<3
+colorama==1 ; sys_platform == 'win32'
+wild==1.*
+""",
+        encoding="utf-8",
+    )
+    torch, trl, numpy, colorama, wild = read_requirements(file).lines
+    assert (torch.name, torch.pinned, torch.hashes) == ("torch-thing", "2.13.0", {A, B})
+    assert (trl.name, trl.pinned, trl.hashes) == ("trl", "1.16.0", set())
+    assert (numpy.pinned, wild.pinned) == (None, None)
+    assert [line.wanted_on(SPARK) for line in (torch, trl, colorama)] == [True, True, False]
+
+
+def test_files_in_files_options_and_what_is_left_out(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/more.txt").write_text("numpy\n-c limits.txt\n", encoding="utf-8")
+    file = tmp_path / "needs.txt"
+    file.write_text(
+        "--extra-index-url https://user:secret-word@index.example/simple\n-r sub/more.txt\n-e ./own\n"
+        "git+https://me:secret-word@git.example/x\n--no-binary :all:\ntorch\n",
+        encoding="utf-8",
+    )
+    found = read_requirements(file)
+    assert [line.name for line in found.lines] == ["numpy", "torch"]
+    assert found.constraints == (tmp_path / "sub/limits.txt",)
+    assert len(found.options) == 1
+    assert [text.split(":")[0] for text in found.left_out] == [
+        "needs.txt, line 3", "needs.txt, line 4", "needs.txt, line 5",
+    ]  # fmt: skip
+    assert "secret-word" not in "".join(found.left_out)
+
+
+def test_all_wrong_lines_are_told_at_once(tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text("torch\nnot one!\nnumpy\ntrl=1.16\n-r needs.txt\n", encoding="utf-8")
+    with pytest.raises(SparksmithError) as caught:
+        read_requirements(file)
+    for said in ("line 2", "line 4", "includes itself"):
+        assert said in caught.value.message
+
+
+def test_what_is_no_text_is_an_error(tmp_path):
+    file = tmp_path / "picture.txt"
+    file.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(SparksmithError, match="cannot be read as text"):
+        read_requirements(file)
+
+
+@given(st.text(alphabet="ab=<>;[]'\" \\#-\n1.", max_size=60))
+def test_no_text_crashes_the_reader(text):
+    for _, line in joined_lines(text):
+        try:
+            parsed = parse_requirement(line)
+        except ValueError:
+            continue
+        assert parsed.name
+
+
+def test_lines_that_go_on():
+    text = "a==1 \\\n  --hash=sha256:0\n\n# no \\\nb # c \\\nswallowed, as pip does\nd \\"
+    assert list(joined_lines(text)) == [(1, "a==1    --hash=sha256:0"), (5, "b"), (7, "d")]

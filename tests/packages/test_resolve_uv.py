@@ -1,0 +1,298 @@
+"""What uv is asked, what is made of its answers, and the fallbacks that it does not speak of."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sparksmith.base.command import Answer
+from sparksmith.base.errors import SparksmithError
+from sparksmith.packages import resolve as resolving
+from sparksmith.packages import uv
+from sparksmith.packages.facts import PackageFacts
+from sparksmith.packages.fallback import held_back_by
+from sparksmith.packages.inputs import read_subject
+from sparksmith.packages.known import KnownWheels, format_row
+from sparksmith.packages.platform import Platform
+from sparksmith.packages.resolve import resolve
+
+RESOLVER = Path(__file__).parent / "resolver"
+SPARK = Platform("aarch64", (2, 39), (3, 12))
+VLLM = (RESOLVER / "vllm-aarch64.toml").read_text(encoding="utf-8")
+NEWEST = (RESOLVER / "newest.toml").read_text(encoding="utf-8")
+NO_WHEELS = (RESOLVER / "no-wheels.txt").read_text(encoding="utf-8")
+EMPTY = 'lock-version = "1.0"\n'
+
+
+def only(text: str, *names: str) -> str:
+    """A pylock with these of its packages."""
+    head, *packages = text.split("[[packages]]\n")
+    return head + "".join(f"[[packages]]\n{p}" for p in packages if p.split('"')[1] in names)
+
+
+class FakeUv:
+    """Answers as uv did, in order, and keeps what it was asked with the files that it was given."""
+
+    def __init__(self, *answers: str | Answer) -> None:
+        self.answers = [answer if isinstance(answer, Answer) else Answer(0, answer, "") for answer in answers]
+        self.asked: list[list[str]] = []
+        self.files: list[str] = []
+
+    def __call__(self, argv, timeout_seconds):
+        argv = list(argv)
+        self.asked.append(argv)
+        excluded = Path(argv[argv.index("--excludes") + 1]).read_text() if "--excludes" in argv else ""
+        self.files.append(Path(argv[3]).read_text(encoding="utf-8") + "|" + excluded)
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    def install(*answers):
+        made = FakeUv(*answers)
+        monkeypatch.setattr(uv, "find_uv", lambda: "/somewhere/uv")
+        for name in ("compile_for", "newest_of"):
+            plain = getattr(uv, name)
+            monkeypatch.setattr(resolving, name, lambda *a, plain=plain, **more: plain(*a, **more, ask=made))
+        return made
+
+    return install
+
+
+def by_name(found):
+    return {package.name: package for package in found.packages}
+
+
+def test_requirements_are_resolved_for_the_target(fake):
+    asked = fake(VLLM, NEWEST)
+    found = resolve(read_subject(["vllm<0.20", "torch; sys_platform == 'win32'"]), SPARK, KnownWheels(""))
+    argv = asked.asked[0]
+    assert argv[:3] == ["/somewhere/uv", "pip", "compile"]
+    assert argv[argv.index("--python-platform") + 1] == "aarch64-manylinux_2_39"
+    assert argv[argv.index("--python-version") + 1] == "3.12"
+    assert {"--no-build", "--no-python-downloads", "--no-header"} <= set(argv) and "--no-deps" not in argv
+    assert asked.files[0] == "vllm<0.20\n|"
+    vllm = by_name(found)["vllm"]
+    assert (vllm.version, vllm.asked) == ("0.19.1", "vllm<0.20")
+    assert vllm.wheel.file == "vllm-0.19.1-cp38-abi3-manylinux_2_31_aarch64.whl"
+    assert (by_name(found)["torch"].version, by_name(found)["torch"].asked) == ("2.10.0", "")
+    assert found.how == "uv"
+
+
+def test_the_newest_are_asked_for_without_building_and_with_the_same_indexes(fake, tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text("--extra-index-url https://index.example/other\nvllm<0.20\n", encoding="utf-8")
+    asked = fake(VLLM, NEWEST)
+    resolve(read_subject([str(file)]), SPARK, KnownWheels(""))
+    argv = asked.asked[1]
+    assert {"--universal", "--no-deps"} <= set(argv) and "--python-platform" not in argv
+    assert asked.files[1] == "--extra-index-url https://index.example/other\nmarkupsafe\nmpmath\nnumpy\ntorch\nvllm\n|"
+
+
+def test_versions_of_years_ago_are_told(fake):
+    fake(VLLM, NEWEST)
+    found = resolve(read_subject(["vllm<0.20"]), SPARK, KnownWheels(""))
+    told = {fallback.name: fallback for fallback in found.fallbacks}
+    # vllm 0.19.1 (2026-04) and torch 2.10.0 (2026-01) are behind, by less than a year
+    assert set(told) == {"mpmath", "numpy"}
+    mpmath = told["mpmath"]
+    assert (mpmath.kind, mpmath.version, mpmath.newest, mpmath.asked) == ("old", "1.3.0", "1.4.1", "")
+    assert mpmath.describe() == "mpmath 1.3.0 of 2023-03 was taken; the newest that fits is 1.4.1 of 2026-03"
+
+
+def test_who_holds_a_version_back():
+    mpmath = uv.parse_answer(only(VLLM, "mpmath"), SPARK)[0]
+    newest = uv.parse_answer(only(NEWEST, "mpmath"), SPARK)[0]
+    fallback = resolving.find_fallback(mpmath, newest, None, SPARK)
+    sympy = PackageFacts(
+        "sympy", "1.14.0", "", None, 1, requires=("mpmath<1.4,>=1.1.0", "pytest; extra == 'dev'", "??")
+    )
+    other = PackageFacts("other", "1", "", None, 1, requires=("mpmath>=1", "MPmath<1 ; sys_platform == 'win32'"))
+    assert held_back_by(fallback, [other, sympy], SPARK) == ["sympy (mpmath<1.4,>=1.1.0)"]
+    assert held_back_by(fallback, [other], SPARK) == []
+    toolkit = PackageFacts("cuda-toolkit", "13", "", None, 1, requires=("mpmath==1.3.0; extra == 'all'",))
+    assert held_back_by(fallback, [toolkit], SPARK) == ["cuda-toolkit (mpmath==1.3.0)"]
+
+
+def test_a_package_with_source_only_is_left_out_and_named(fake):
+    asked = fake(Answer(1, "", NO_WHEELS), only(VLLM, "torch"), NEWEST)
+    found = resolve(read_subject(["flash-attn", "torch"]), SPARK, KnownWheels(""))
+    assert asked.files[1] == "flash-attn\ntorch\n|flash-attn\n"
+    flash = by_name(found)["flash-attn"]
+    assert (flash.wheel, flash.version, flash.asked) == (None, "2.8.3.post2", "flash-attn")
+    assert (flash.why_source, flash.source_file) == ("it has no wheels", "flash_attn-2.8.3.post2.tar.gz")
+    assert by_name(found)["torch"].wheel is not None
+
+
+def test_of_a_version_that_was_asked_for_it_is_said_what_there_is(fake):
+    """bitsandbytes 0.45.5 has wheels for other platforms and no source: nothing can be installed at all."""
+    no_match = (RESOLVER / "no-match.txt").read_text(encoding="utf-8")
+    there = EMPTY + (
+        '[[packages]]\nname = "bitsandbytes"\nversion = "0.45.5"\nwheels = [{ url = "https://index.example/'
+        'bitsandbytes-0.45.5-py3-none-manylinux_2_24_x86_64.whl" }]\n'
+    )
+    asked = fake(Answer(1, "", no_match), EMPTY, there)
+    found = by_name(resolve(read_subject(["bitsandbytes==0.45.5"]), SPARK, KnownWheels("")))["bitsandbytes"]
+    assert [text.split("|") for text in asked.files[1:]] == [
+        ["bitsandbytes==0.45.5\n", "bitsandbytes\n"], ["bitsandbytes==0.45.5\n", ""],
+    ]  # fmt: skip
+    assert (found.version, found.wheel, found.source_file) == ("0.45.5", None, "")
+    assert found.why_source == "for manylinux_2_24_x86_64 only"
+
+
+def test_a_pinned_version_that_uv_says_nothing_more_of(fake):
+    fake(Answer(1, "", NO_WHEELS), EMPTY, Answer(2, "", "error"))
+    flash = by_name(resolve(read_subject(["flash-attn==2.5.0"]), SPARK, KnownWheels("")))["flash-attn"]
+    assert (flash.version, flash.why_source) == ("2.5.0", "no version that is asked for has a wheel that fits")
+
+
+def test_an_old_wheel_is_not_taken_where_an_install_would_build_the_newest(fake):
+    """uv, which may not build here, answers deepspeed 0.3.1.dev3 of 2020; pip and uv would build 0.19.8."""
+    old = EMPTY + (
+        '[[packages]]\nname = "deepspeed"\nversion = "0.3.1.dev3"\nwheels = [{ url = '
+        '"https://index.example/deepspeed-0.3.1.dev3-py3-none-any.whl", upload-time = 2020-10-01T00:00:00Z }]\n'
+        '[[packages]]\nname = "tensorboardx"\nversion = "1.8"\nwheels = [{ url = '
+        '"https://index.example/tensorboardX-1.8-py2.py3-none-any.whl" }]\n'
+    )
+    asked = fake(old, NEWEST, only(VLLM, "torch"))
+    found = resolve(read_subject(["deepspeed", "torch"]), SPARK, KnownWheels(""))
+    assert asked.files[2] == "deepspeed\ntorch\n|deepspeed\n"
+    assert set(by_name(found)) == {"deepspeed", "torch"}  # what only the old one asked for is gone
+    deepspeed = by_name(found)["deepspeed"]
+    assert (deepspeed.version, deepspeed.wheel, deepspeed.source_file) == ("0.19.8", None, "deepspeed-0.19.8.tar.gz")
+    (fallback,) = found.fallbacks
+    assert fallback.describe() == (
+        "deepspeed 0.19.8 has no wheel here and would be built from source; "
+        "the newest version with a wheel is 0.3.1.dev3"
+    )
+
+
+def test_newer_wheels_that_a_platform_tag_hides(fake):
+    newest = NEWEST.replace("cp38-abi3-manylinux_2_28_aarch64", "cp38-abi3-manylinux_2_41_aarch64")
+    newest = "\n".join(line for line in newest.splitlines() if "vllm-0.33.0.tar.gz" not in line)
+    fake(VLLM, newest)
+    found = resolve(read_subject(["vllm"]), SPARK, KnownWheels(""))
+    told = next(fallback for fallback in found.fallbacks if fallback.name == "vllm")
+    assert (told.kind, told.newest, told.reason, told.allowed) == ("hidden", "0.33.0", "needs glibc 2.41", True)
+
+
+def test_hashes_limit_the_wheels(fake, tmp_path):
+    row = next(row for row in tomllib.loads(VLLM)["packages"] if row["name"] == "torch")
+    right = row["wheels"][0]["hashes"]["sha256"]
+    file = tmp_path / "needs.txt"
+    for sha256, has_wheel in ((right, True), ("0" * 64, False)):
+        file.write_text(f"torch==2.10.0 --hash=sha256:{sha256}\n", encoding="utf-8")
+        asked = fake(only(VLLM, "torch"), EMPTY)
+        torch = by_name(resolve(read_subject([str(file)]), SPARK, KnownWheels("")))["torch"]
+        assert "--no-deps" in asked.asked[0]  # a file that pins and hashes everything is the whole set
+        assert (torch.wheel is not None) is has_wheel
+
+
+def test_a_pinned_file_of_known_wheels_needs_no_uv(fake, tmp_path):
+    asked = fake()
+    files = {
+        "a" * 64: "torch-2.13.0-cp312-cp312-manylinux_2_28_aarch64.whl",
+        "b" * 64: "torch-2.13.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+    }
+    rows = [format_row(PackageFacts("torch", "2.13.0", name, sha256, 5)) for sha256, name in files.items()]
+    file = tmp_path / "needs.txt"
+    hashes = " ".join(f"--hash=sha256:{sha256}" for sha256 in (*files, "c" * 64))
+    file.write_text(f"torch==2.13.0 {hashes}\ncolorama==1 ; sys_platform == 'win32'\n", encoding="utf-8")
+    known = KnownWheels("\n".join(rows))
+    for machine, sha256 in (("aarch64", "a" * 64), ("x86_64", "b" * 64)):
+        found = resolve(read_subject([str(file)]), Platform(machine, (2, 39), (3, 12)), known)
+        (torch,) = found.packages
+        assert (found.how, torch.wheel.sha256, torch.wheel.bytes) == ("file", sha256, 5)
+    assert asked.asked == []
+
+
+STACK = Path(resolving.__file__).parents[1] / "policy/stacks/train.txt"
+
+
+@pytest.mark.parametrize(
+    ("file", "torch"),
+    [
+        (STACK, "torch-2.13.0-cp312-cp312-manylinux_2_28_aarch64.whl"),
+        (RESOLVER / "naive.txt", "torch-2.9.0-cp312-cp312-manylinux_2_28_aarch64.whl"),
+    ],
+)
+def test_files_of_known_wheels_are_understood_offline(fake, file, torch):
+    asked = fake()
+    found = resolve(read_subject([str(file)]), SPARK, KnownWheels())
+    assert found.how == "file" and asked.asked == []
+    assert by_name(found)["torch"].wheel.file == torch
+    assert all(package.wheel for package in found.packages)
+
+
+def test_what_comes_from_elsewhere_is_left_to_others(fake, tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text("unsloth @ git+https://me:secret-word@git.example/unsloth\ntorch\n-e .\n", encoding="utf-8")
+    asked = fake(only(VLLM, "torch"), EMPTY)
+    found = resolve(read_subject([str(file)]), SPARK, KnownWheels(""))
+    assert asked.files[0].endswith("|unsloth\n")
+    assert by_name(found)["unsloth"].why_source == "it comes from a repository"
+    assert len(found.notes) == 1
+    assert by_name(found)["unsloth"].wheel is None
+
+
+def test_a_project_is_handed_to_uv_with_its_extras(fake, tmp_path):
+    file = tmp_path / "pyproject.toml"
+    file.write_text(
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["torch"]\noptional-dependencies.chat = ["vllm"]\n'
+        '[tool.uv.sources]\nvllm = { path = "../vllm" }\n',
+        encoding="utf-8",
+    )
+    asked = fake(only(VLLM, "torch"), EMPTY)
+    found = resolve(read_subject([f"{file}[chat]"]), SPARK, KnownWheels(""))
+    argv = asked.asked[0]
+    assert argv[3] == str(file)
+    assert argv[argv.index("--extra") + 1] == "chat" and argv[argv.index("--project") + 1] == str(tmp_path)
+    assert "folder or a repository" in by_name(found)["vllm"].why_source
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said", "hint"),
+    [
+        (
+            "warning: old\nerror: No solution found\n  cause: no torch==99\n",
+            "for aarch64, glibc 2.39, Python 3.12",
+            None,
+        ),
+        (
+            "error: Request failed\n  cause: dns error: https://me:secret-word@index.example/\n",
+            "cannot reach",
+            "uv.lock",
+        ),
+    ],
+)
+def test_why_uv_failed(fake, stderr, said, hint):
+    fake(Answer(2, "", stderr))
+    with pytest.raises(SparksmithError) as caught:
+        resolve(read_subject(["torch==99"]), SPARK, KnownWheels(""))
+    assert said in caught.value.message
+    assert "warning" not in caught.value.message and "secret-word" not in caught.value.message
+    assert (hint in caught.value.hint) if hint else caught.value.hint is None
+
+
+def test_without_the_newest_there_are_no_fallbacks(fake):
+    fake(VLLM, Answer(2, "", "error: whatever"))
+    assert resolve(read_subject(["vllm<0.20"]), SPARK, KnownWheels("")).fallbacks == ()
+
+
+def test_an_answer_that_is_no_lock(fake):
+    fake("torch==2.13.0 = nonsense\n")
+    with pytest.raises(SparksmithError, match=r"no pylock\.toml"):
+        resolve(read_subject(["torch"]), SPARK, KnownWheels(""))
+
+
+def test_where_uv_is_looked_for(monkeypatch, tmp_path, own_home):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(uv.sparksmith, "__file__", str(tmp_path / "src/sparksmith/__init__.py"))
+    with pytest.raises(uv.NoUv, match="uv is missing"):
+        uv.find_uv()
+    there = own_home / ".local/bin/uv"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert uv.find_uv() == str(there)
