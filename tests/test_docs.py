@@ -15,9 +15,11 @@ TEXTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "docs/**/*.html", "docs/**/*.svg", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
-# A home, this kind of workplace's own folders, an index that packages came from, and addresses of machines.
+HOMES = (r"home/(?!you\b)\w+", r"root\b", r"Users/\w+")
+WORKPLACES = ("work",)  # folders at the root of the file system where no user's files would lie
+# A home, a workplace's own folders, an index that packages came from, and addresses of machines.
 TELLING = re.compile(
-    r"/home/(?!you\b)\w+|/root\b|/Users/\w+|(?<![\w.])/work/|--(?:extra-)?index-url|files\.pythonhosted|"
+    rf"/(?:{'|'.join(HOMES)})|(?<![\w.])/(?:{'|'.join(WORKPLACES)})/|--(?:extra-)?index-url|files\.pythonhosted|"
     r"\b(?:10|127|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+(?:\.\d+)?\b|://[^/\s]*@"
 )
 COMMON = frozenset({"root", "user", "localhost", "runner", "ubuntu"})  # names that are words, too
@@ -44,5 +46,8 @@ def test_links_inside_the_project_lead_somewhere(path):
 
 
 def test_a_telling_text_is_seen():
-    for text in ("/home/ada/run", "at 192.168.1.7", "pip --index-url", "https://u:p@host/", "in /root/x", "/work/main"):
+    workplaces = [f"/{folder}/main" for folder in WORKPLACES]
+    for text in ("/home/ada/run", "at 192.168.1.7", "pip --index-url", "https://u:p@host/", "in /root/x", *workplaces):
         assert TELLING.search(text), text
+    for text in ("/home/you/run", *(f".{path}" for path in workplaces), *(f"docs{path}" for path in workplaces)):
+        assert not TELLING.search(text), text

@@ -19,12 +19,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aimed import GROUPS, Aim, Ended, Trace, attempt
+from aimed import GROUPS, Aim, attempt
+from comparing import check_end, check_resume, check_visible, last_words, read_records
+from references import SHAPES, VARIANTS, Reference, make_references, write_plan
 
 ATTEMPTS_MOST = 12
 # Aims in the order in which they are dealt to the runs, 3 to 5 each.
@@ -33,39 +34,6 @@ DECK = (
     "resume", "publish",
 )  # fmt: skip
 DECK_FIRST = ("save", "removal", "anywhere", "publish", "save", "evaluation", "resume")  # a run's first kill
-VARIANTS: tuple[dict[str, Any], ...] = (
-    {"save_steps": 3, "logging_steps": 2, "eval_steps": 5, "save_total_limit": 2, "max_steps": 20},
-    {"save_steps": 4, "logging_steps": 3, "eval_steps": 2, "save_total_limit": 1, "max_steps": 22, "seed": 7},
-    {
-        "save_steps": 2, "logging_steps": 5, "eval_steps": 4, "save_total_limit": 2, "max_steps": 17, "seed": 3,
-        "group_by_length": False, "label_smoothing": 0.1, "lr_scheduler_type": "cosine",
-    },
-)  # fmt: skip
-SHAPES: dict[str, dict[str, Any]] = {
-    "tiny, full": {
-        "tiny_hidden_size": 32,
-        "tiny_layers": 2,
-        "attention_dropout": 0.1,
-        "response_noise": 0.2,
-        "ema_window": 0.3,
-    },
-    "small Gemma 3, LoRA": {"lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.1, "full_finetuning": False},
-}
-COMMON = {
-    "dropout": 0.1, "batch_size": 8, "micro_batch_size": 4, "learning_rate": 3e-3, "max_new_tokens": 6,
-    "spaces_separate": "words",
-}  # fmt: skip
-MAY_DIFFER = {"time", "tokens_per_second", "memory_available_bytes", "eval_seconds"}  # in a line of metrics.jsonl
-SAME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "before_averaging.safetensors")
-
-
-@dataclass
-class Reference:
-    """A run that nobody disturbed: its plan, what it takes, and what came of it."""
-
-    plan: Any
-    trace: Trace
-    end: dict[str, Any]
 
 
 @dataclass
@@ -99,7 +67,7 @@ def deal(number: int, chance: random.Random) -> list[Aim]:
 
 def carry_out(folder: Path, shape: str, number: int, reference: Reference, seed: int, *, broken: bool) -> Result:
     """One run, killed as dealt, then left in peace until it is done; with all checks."""
-    from sparksmith.runs.checkpoints import find_faults
+    from sparksmith.runs.checkpoints import checkpoint_folders, find_faults
     from sparksmith.runs.layout import RunFolder
 
     chance = random.Random(f"{seed} {shape} {number}")
@@ -111,7 +79,7 @@ def carry_out(folder: Path, shape: str, number: int, reference: Reference, seed:
     newest = 0  # the step of the newest checkpoint that was reported saved
     for at in range(ATTEMPTS_MOST):
         write_plan(reference.plan, run.path, resume=at > 0)
-        whole = [path for path in run.checkpoints() if not find_faults(path, hashes=True)]
+        whole = [path for path in checkpoint_folders(run.path) if not find_faults(path, hashes=True)]
         sealed = [path for path in run.path.glob(".saving-*/checkpoint-*") if not find_faults(path, hashes=True)]
         seen = len(read_records(run.events))
         aim = aims[at] if at < len(aims) else None
@@ -131,156 +99,12 @@ def carry_out(folder: Path, shape: str, number: int, reference: Reference, seed:
             continue
         if ended.code == 0:
             result.finished = True
-            result.faults += check_end(run, reference)
+            result.faults += check_end(run, reference.plan.max_steps, reference.end)
         else:
             result.faults.append(f"attempt {at + 1} ended with {ended.code}: {last_words(happened)}")
         break
     result.seconds = time.monotonic() - began
     return result
-
-
-def check_visible(run: Any, newest: int) -> Iterator[str]:
-    """After a kill: everything that is seen as a checkpoint is whole, and nothing that was saved is gone."""
-    from sparksmith.runs.checkpoints import checkpoint_folders, find_faults
-
-    folders = checkpoint_folders(run.path)
-    for folder in folders:
-        for fault in find_faults(folder, hashes=True)[:1]:
-            yield f"broken checkpoint seen: {folder.name}: {fault}"
-    if newest and newest > max((int(folder.name.split("-")[1]) for folder in folders), default=0):
-        yield f"saved work lost: checkpoint-{newest} was reported saved"
-
-
-def check_resume(events: list[dict[str, Any]], whole: list[Path], sealed: list[Path]) -> Iterator[str]:
-    """An attempt goes on from the newest whole checkpoint, or from the beginning where there is none.
-
-    `sealed` are those of which only the rename into place was missing; the next attempt may make up for it.
-    """
-    right = {path.name for path in [*whole[-1:], *sealed]}
-    for event in events:
-        if event["kind"] == "resumed" and Path(event["path"]).name not in right:
-            yield f"resumed from another than the newest whole checkpoint: {Path(event['path']).name}"
-    kinds = [event["kind"] for event in events]
-    if whole and "training_started" in kinds and "resumed" not in kinds:
-        yield "started from the beginning beside a whole checkpoint"
-
-
-def check_end(run: Any, reference: Reference) -> Iterator[str]:
-    """A finished run is the run that nobody disturbed."""
-    import torch
-
-    end, wanted = read_end(run, reference.plan.max_steps), reference.end
-    for name, tensor in wanted["weights"].items():
-        if name not in end["weights"] or not torch.equal(end["weights"][name], tensor):
-            yield f"weights differ: {name}"
-            break
-    if end["weights"].keys() != wanted["weights"].keys():
-        yield "weights differ: other names"
-    yield from (f"{name} differs" for name in SAME_FILES if end["hashes"].get(name) != wanted["hashes"].get(name))
-    for kind in ("loss", "eval_loss"):
-        steps, right = ([line["step"] for line in side["metrics"] if kind in line] for side in (end, wanted))
-        if steps != right:
-            yield f"metrics: {kind} at steps {steps} instead of {right}"
-    for line, right in zip(end["metrics"], wanted["metrics"], strict=False):
-        if line != right:
-            yield f"metrics differ: {line} instead of {right}"
-            break
-    for what in ("predictions", "untrained", "checkpoints", "state"):
-        if end[what] != wanted[what]:
-            yield f"{what} differ: {str(end[what])[:120]} instead of {str(wanted[what])[:120]}"
-    if end["left"]:
-        yield f"leftovers: {', '.join(end['left'])}"
-
-
-def read_end(run: Any, step: int) -> dict[str, Any]:
-    """What a run has come to, as far as two runs can be compared by it."""
-    from safetensors.torch import load_file
-
-    from sparksmith.runs.checkpoints import read_seal
-
-    last = run.path / f"checkpoint-{step}"
-    weights = [last / name for name in ("model.safetensors", "adapter_model.safetensors") if (last / name).exists()]
-    seal = read_seal(last)
-    return {
-        "weights": load_file(weights[0]) if weights else {},
-        "hashes": {name: digest for name, (_, digest) in seal.files.items()} if seal else {},
-        "metrics": [
-            {key: value for key, value in line.items() if key not in MAY_DIFFER} for line in read_records(run.metrics)
-        ],
-        "predictions": [row["prediction"] for row in read_records(run.predictions)],
-        "untrained": [row.get("untrained") for row in read_records(run.predictions)],
-        "checkpoints": [path.name for path in run.checkpoints()],
-        "state": json.loads(run.manifest.read_text(encoding="utf-8"))["state"],
-        "left": sorted(path.name for path in run.path.iterdir() if path.name.startswith(".") and path.name != ".lock"),
-    }
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    from sparksmith.runs.records import read_lines
-
-    return list(read_lines(path))
-
-
-def last_words(events: list[dict[str, Any]]) -> str:
-    return next((str(event["message"])[:160] for event in reversed(events) if event.get("message")), "nothing said")
-
-
-def write_plan(plan: Any, folder: Path, *, resume: bool) -> None:
-    from sparksmith.base.files import write_json
-
-    changed = plan.model_copy(
-        update={"output_dir": str(folder), "resume_from_checkpoint": "latest" if resume else None}
-    )
-    write_json(folder / "plan.json", changed.model_dump(mode="json"))
-
-
-def make_references(root: Path, shapes: list[str]) -> dict[tuple[str, int], Reference]:
-    """The undisturbed run of each shape and variant. What they import is then imported here, for the next children."""
-    from plans import make_plan, write_pairs
-    from small_models import save_small_gemma
-    from sparksmith.runs.layout import RunFolder
-
-    data = str(write_pairs(root))
-    references = {}
-    for shape in shapes:
-        model = {}
-        if "Gemma" in shape:
-            model = {"model": str(root / "gemma")}
-            in_a_child(lambda: save_small_gemma(root / "gemma"))
-        for number, variant in enumerate(VARIANTS):
-            folder = root / f"{shape} reference {number}"
-            run = RunFolder(folder / "run")
-            run.path.mkdir(parents=True)
-            plan = make_plan(folder, data_file=data, eval_file=data, **COMMON, **SHAPES[shape], **model, **variant)
-            write_plan(plan, run.path, resume=False)
-            ended = Ended(None, "", False, Trace())
-            for turn in range(2 if number == 0 else 1):  # the first also imports, so its times say nothing
-                names = root / "modules"
-                if turn:
-                    run.path.rename(folder / "warm-up")
-                    run.path.mkdir()
-                    write_plan(plan, run.path, resume=False)
-                ended = attempt(run.path, first="start", aim=None, trace=Trace(), modules=names)
-                if ended.code != 0:
-                    raise SystemExit(f"the undisturbed run ended with {ended.code}; its log: {run.path}.log")
-                for name in names.read_text(encoding="utf-8").split():
-                    with contextlib.suppress(Exception):
-                        importlib.import_module(name)
-            references[shape, number] = Reference(plan, ended.trace, read_end(run, plan.max_steps))
-    return references
-
-
-def in_a_child(do: Any) -> None:
-    """Tokenizers start threads, and the process that forks must have none."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            do()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(pid, 0)[1]:
-        raise SystemExit("the small model could not be made")
 
 
 def carry_out_all(

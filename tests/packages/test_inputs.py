@@ -9,7 +9,6 @@ import pytest
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
 
-RESOLVER = Path(__file__).parent / "resolver"
 PYPROJECT = """
 [project]
 name = "spark-trainer"
@@ -80,7 +79,7 @@ def test_a_project_and_its_extras(tmp_path):
 def test_a_lock_comes_before_the_project_it_locks(tmp_path):
     touch(tmp_path / "pyproject.toml", PYPROJECT)
     touch(tmp_path / "requirements.txt", "torch\n")
-    lock = touch(tmp_path / "uv.lock", (RESOLVER / "uv.lock").read_text(encoding="utf-8"))
+    lock = touch(tmp_path / "uv.lock", "version = 1\n")
     subject = read_subject([f"{tmp_path}[a]"])
     assert isinstance(subject, Lock)
     assert (subject.file, subject.extras, subject.content["version"]) == (lock, ("a",), 1)

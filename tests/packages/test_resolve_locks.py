@@ -15,9 +15,14 @@ from sparksmith.packages.locks import parse_pylock, parse_uv_lock
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolve import resolve
 
-RESOLVER = Path(__file__).parent / "resolver"
+CAPTURED = Path(__file__).parent / "resolver/lock-as-uv-writes-it.toml"
+UV_LOCK = (
+    CAPTURED.read_text(encoding="utf-8")
+    .replace("{index}", "https://index.example/simple")
+    .replace("{files}", "https://index.example/files")
+)
 SPARK = Platform("aarch64", (2, 39), (3, 12))
-LOCK = tomllib.loads((RESOLVER / "uv.lock").read_text(encoding="utf-8"))
+LOCK = tomllib.loads(UV_LOCK)
 ALWAYS = {
     "torch": "2.15.0", "cuda-toolkit": "13.2.2", "nvidia-cublas": "13.4.1.3", "nvidia-cuda-nvrtc": "13.2.86",
     "networkx": "3.7", "iniconfig": "2.3.1",
@@ -56,14 +61,14 @@ def test_markers_are_the_platforms():
 
 
 def test_a_lock_becomes_wheels_without_uv_and_network(tmp_path):
-    (tmp_path / "uv.lock").write_text((RESOLVER / "uv.lock").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "uv.lock").write_text(UV_LOCK, encoding="utf-8")
     subject = read_subject([str(tmp_path)])
     found = resolve(subject, SPARK, KnownWheels(""))
     torch = next(package for package in found.packages if package.name == "torch")
     assert found.how == "file"
     assert torch.wheel.file == "torch-2.15.0-cp312-cp312-manylinux_2_28_aarch64.whl"
     assert torch.wheel.sha256.startswith("9e51cf9460c5441dcd2a4f31ece207e35ea7c3d2535be0f929cca4944e2e")
-    assert torch.wheel.uploaded == datetime(2026, 10, 28, 15, 17, 27, 0, UTC) or torch.wheel.uploaded.year == 2026
+    assert torch.wheel.uploaded == datetime(2026, 10, 28, 15, 17, 27, tzinfo=UTC)
     assert torch.wheel.bytes is None and torch.wheel.url.startswith("https://index.example/")
     assert "index.example" not in repr(found)  # an address may hold a secret
 
@@ -113,6 +118,21 @@ def test_what_is_no_lock_is_said(parse, content, said):
     with pytest.raises(SparksmithError) as caught:
         parse(content, SPARK)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        'source = "."',
+        'source = { virtual = "." }\ndependencies = ["torch"]',
+        'source = { virtual = "." }\ndependencies = [{ extra = ["a"] }]',
+        'source = { virtual = "." }\ndependencies = [{ name = "x", marker = 3 }]',
+    ],
+)
+def test_a_damaged_lock_is_an_error_that_the_user_can_mend(tmp_path, row):
+    (tmp_path / "uv.lock").write_text(f'version = 1\n[[package]]\nname = "x"\n{row}\n', encoding="utf-8")
+    with pytest.raises(SparksmithError, match="is damaged, or no lock"):
+        resolve(read_subject([str(tmp_path)]), SPARK, KnownWheels(""))
 
 
 def test_an_extra_that_the_lock_does_not_have():

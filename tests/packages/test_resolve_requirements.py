@@ -43,7 +43,7 @@ def test_files_in_files_options_and_what_is_left_out(tmp_path):
     file = tmp_path / "needs.txt"
     file.write_text(
         "--extra-index-url https://user:secret-word@index.example/simple\n-r sub/more.txt\n-e ./own\n"
-        "git+https://me:secret-word@git.example/x\n--no-binary :all:\ntorch\n",
+        "git+https://me:secret-word@git.example/x\n--no-binary :all:\ntorch\n-ihttps://me:secret-word@index.example/simple\n",
         encoding="utf-8",
     )
     found = read_requirements(file)
@@ -51,7 +51,7 @@ def test_files_in_files_options_and_what_is_left_out(tmp_path):
     assert found.constraints == (tmp_path / "sub/limits.txt",)
     assert len(found.options) == 1
     assert [text.split(":")[0] for text in found.left_out] == [
-        "needs.txt, line 3", "needs.txt, line 4", "needs.txt, line 5",
+        "needs.txt, line 3", "needs.txt, line 4", "needs.txt, line 5", "needs.txt, line 7",
     ]  # fmt: skip
     assert "secret-word" not in "".join(found.left_out)
 

@@ -11,24 +11,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from jobs_here import MAY_DIFFER, carry_out
 from plans import PAIRS, make_plan, write_pairs
 from small_models import save_small_gemma
-from sparksmith.base.files import write_json
 from sparksmith.data.read import read_data
 from sparksmith.evaluate.dataset import evaluate
 from sparksmith.evaluate.find import find_model
 from sparksmith.evaluate.load import load_ready
-from sparksmith.runs.checkpoints import find_faults, read_seal
+from sparksmith.runs.checkpoints import checkpoint_folders, find_faults, read_seal
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, write_manifest
-from sparksmith.train.__main__ import main as job
+from sparksmith.runs.records import read_lines
 from sparksmith.train.averaging import WEIGHTS, WeightAverage
 
 effects = [
     pytest.mark.effects,  # collecting the machine asks nvidia-smi
     pytest.mark.filterwarnings("ignore"),  # the libraries' own
 ]
-MAY_DIFFER = {"time", "tokens_per_second", "memory_available_bytes", "eval_seconds"}
 
 
 class Tied(torch.nn.Module):
@@ -119,16 +117,6 @@ def test_a_checkpoint_without_an_average_begins_one(tmp_path):
     model.set(3.0, 4.0)
     average.load(tmp_path)
     assert torch.equal(average.average[0], model.first.weight)
-
-
-def carry_out(plan) -> RunFolder:
-    folder = RunFolder(Path(plan.output_dir))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    if not folder.manifest.exists():
-        write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
-    assert job([str(folder.path)]) == 0, list(read_lines(folder.events))[-1]
-    return folder
 
 
 def planned(folder: Path, shape: str, **flags):
@@ -296,7 +284,7 @@ def test_the_held_out_loss_is_the_averages_and_chooses_what_is_kept(tmp_path):
     assert list(losses) == [20, 40, 60, 80]
     best = min(losses, key=lambda step: losses[step])
     assert best < 80
-    kept = {int(path.name.split("-")[1]): path for path in folder.checkpoints()}
+    kept = {int(path.name.split("-")[1]): path for path in checkpoint_folders(folder.path)}
     assert set(kept) == {best, 80}
     for step, checkpoint in kept.items():
         assert read_seal(checkpoint).facts["eval_loss"] == losses[step]

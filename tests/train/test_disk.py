@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from jobs_here import prepare
 from plans import make_plan
 from sparksmith.base.files import write_json
 from sparksmith.runs import checkpoints
 from sparksmith.runs.checkpoints import checkpoint_folders, find_faults, leftovers
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import Recorder, read_lines, write_manifest
+from sparksmith.runs.records import Recorder, read_lines
 from sparksmith.train import saving
 from sparksmith.train.__main__ import main as job
 from sparksmith.train.disk import disk_trouble
@@ -64,14 +65,9 @@ def disk(tmp_path):
     mount.close()
 
 
-def prepare(at: Path, output: Path, **flags) -> RunFolder:
+def planned(at: Path, output: Path, **flags) -> RunFolder:
     flags = {"max_steps": 6, "save_steps": 2, "batch_size": 4, "logging_steps": 1, "save_total_limit": 9, **flags}
-    plan = make_plan(at, output_dir=str(output), **flags)
-    folder = RunFolder(output)
-    folder.path.mkdir(exist_ok=True)
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
-    return folder
+    return prepare(make_plan(at, output_dir=str(output), **flags))
 
 
 def at_steps(monkeypatch, actions) -> None:
@@ -109,7 +105,7 @@ def state_of(folder: RunFolder) -> tuple[str, int]:
 def test_full_at_a_save_and_room_again_at_the_next(tmp_path, monkeypatch, capfd, disk, foreseen):
     if not foreseen:
         monkeypatch.setattr(saving, "MARGIN_BYTES", -(10**15))
-    folder = prepare(tmp_path, disk.path / "run")
+    folder = planned(tmp_path, disk.path / "run")
     at_steps(monkeypatch, {3: lambda: disk.fill(3 * MIB), 5: disk.make_room})
     assert job([str(folder.path)]) == 0
     assert whole_steps(folder.path) == [2, 6] and leftovers(folder.path) == []
@@ -122,7 +118,7 @@ def test_full_at_a_save_and_room_again_at_the_next(tmp_path, monkeypatch, capfd,
 
 
 def test_full_at_the_last_save(tmp_path, monkeypatch, capfd, disk):
-    folder = prepare(tmp_path, disk.path / "run")
+    folder = planned(tmp_path, disk.path / "run")
     at_steps(monkeypatch, {5: lambda: disk.fill(MIB)})
     assert job([str(folder.path)]) == 1
     assert whole_steps(folder.path) == [2, 4]
@@ -139,7 +135,7 @@ def test_full_at_the_last_save(tmp_path, monkeypatch, capfd, disk):
 
 def test_full_for_the_records(tmp_path, monkeypatch, capfd, disk):
     """Not a byte left, from step 3 to step 5: no cut line, and the run is told once."""
-    folder = prepare(tmp_path, disk.path / "run", save_steps=6)
+    folder = planned(tmp_path, disk.path / "run", save_steps=6)
 
     def pad() -> None:  # a page of tmpfs is 4 KiB: the file has its first one nearly full
         with folder.metrics.open("a") as file:
@@ -155,7 +151,7 @@ def test_full_for_the_records(tmp_path, monkeypatch, capfd, disk):
 
 
 def test_full_from_the_beginning(tmp_path, capfd, disk):
-    folder = prepare(tmp_path, disk.path / "run")
+    folder = planned(tmp_path, disk.path / "run")
     disk.fill()
     assert job([str(folder.path)]) == 1
     said = capfd.readouterr().err
@@ -164,7 +160,7 @@ def test_full_from_the_beginning(tmp_path, capfd, disk):
 
 def test_read_only_in_the_middle_and_from_the_beginning(tmp_path, monkeypatch, capfd, disk):
     """tmpfs refuses to become read-only while a file is open for writing: the run's records are closed first."""
-    folder = prepare(tmp_path, disk.path / "run")
+    folder = planned(tmp_path, disk.path / "run")
     opened = []
     original = Recorder.__init__
 
@@ -202,7 +198,7 @@ def test_read_only_in_the_middle_and_from_the_beginning(tmp_path, monkeypatch, c
 @pytest.mark.parametrize("below", [True, False], ids=["below the mount", "the mount itself"])
 def test_a_mount_that_vanishes(tmp_path, monkeypatch, capfd, disk, below):
     """Taken away lazily at step 3. Nothing is written into what lies under it."""
-    folder = prepare(tmp_path, disk.path / "run" if below else disk.path)
+    folder = planned(tmp_path, disk.path / "run" if below else disk.path)
     held = os.open(disk.path, os.O_RDONLY)  # the way to what was on it
     try:
         at_steps(monkeypatch, {3: disk.close})

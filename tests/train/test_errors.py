@@ -8,26 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs_here import prepare
 from plans import PAIRS, make_plan, write_pairs
 from small_models import save_small_qwen
 from sparksmith.base.files import write_json
 from sparksmith.runs.checkpoints import checkpoint_folders, find_faults
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, write_manifest
+from sparksmith.runs.records import read_lines
 from sparksmith.train import callbacks, trainer
 from sparksmith.train.__main__ import main as job
 
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
 
 
-def prepare(at: Path, **flags) -> RunFolder:
+def planned(at: Path, **flags) -> RunFolder:
     flags = {"max_steps": 6, "save_steps": 2, "batch_size": 2, "logging_steps": 1, **flags}
-    plan = make_plan(at, **flags)
-    folder = RunFolder(Path(plan.output_dir))
-    folder.path.mkdir()
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
-    return folder
+    return prepare(make_plan(at, **flags))
 
 
 def ended(folder: RunFolder, code: int, capfd) -> tuple[str, str]:
@@ -58,7 +54,7 @@ def spoil(monkeypatch, at_call: int, how) -> None:
 
 @pytest.mark.parametrize("logging_steps", [1, 4], ids=["seen at once", "seen at the save"])
 def test_a_loss_that_is_not_a_number(tmp_path, monkeypatch, capfd, logging_steps):
-    folder = prepare(tmp_path, logging_steps=logging_steps)
+    folder = planned(tmp_path, logging_steps=logging_steps)
     seen = []
     original = trainer.FineTuner.compute_loss
 
@@ -81,7 +77,7 @@ def test_a_loss_that_is_not_a_number(tmp_path, monkeypatch, capfd, logging_steps
 
 def test_a_gradient_that_is_not_a_number_under_a_good_loss(tmp_path, monkeypatch, capfd):
     """At the step of a save: the weights are spoiled, the loss does not show it yet, and nothing is saved."""
-    folder = prepare(tmp_path)
+    folder = planned(tmp_path)
 
     class Overflow(torch.autograd.Function):
         @staticmethod
@@ -100,7 +96,7 @@ def test_a_gradient_that_is_not_a_number_under_a_good_loss(tmp_path, monkeypatch
 
 
 def test_an_exception_in_a_callback(tmp_path, monkeypatch, capfd):
-    folder = prepare(tmp_path)
+    folder = planned(tmp_path)
 
     def fail(self, args, state, control, **options):
         if state.global_step == 3:
@@ -116,7 +112,7 @@ def test_an_exception_in_a_callback(tmp_path, monkeypatch, capfd):
 
 
 def test_data_that_is_lost_between_plan_and_job(tmp_path, capfd):
-    folder = prepare(tmp_path)
+    folder = planned(tmp_path)
     data = Path(json.loads(folder.plan.read_text())["train_data"]["path"])
     data.unlink()
     assert job([str(folder.path)]) == 1
@@ -137,7 +133,7 @@ def test_an_example_that_the_template_refuses(tmp_path, capfd, marked):
     rows = [{"prompt": p, "completion": r} for p, r in PAIRS]
     rows[4]["prompt"] = "a forbidden word"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    folder = prepare(tmp_path, data_file=str(data), model=str(qwen), full_finetuning=True)
+    folder = planned(tmp_path, data_file=str(data), model=str(qwen), full_finetuning=True)
     assert job([str(folder.path)]) == 1
     message, _ = ended(folder, 1, capfd)
     assert message.startswith("line 5: ") and "no such word" in message
@@ -147,7 +143,7 @@ def test_a_checkpoint_folder_that_is_taken_away_while_it_trains(tmp_path, monkey
     """Somebody deletes the whole run: it ends with one message, exit 1."""
     import shutil
 
-    folder = prepare(tmp_path, data_file=str(write_pairs(tmp_path)))
+    folder = planned(tmp_path, data_file=str(write_pairs(tmp_path)))
     original = trainer.FineTuner.compute_loss
 
     def act(self, *arguments, **options):
@@ -169,7 +165,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over(tmp_path, c
     folder.path.mkdir()
     write_json(folder.plan, plan.model_dump(mode="json"))
     assert job([str(folder.path)]) == 0
-    for checkpoint in folder.checkpoints():
+    for checkpoint in checkpoint_folders(folder.path):
         (checkpoint / "model.safetensors").write_bytes(b"damaged")
     write_json(folder.plan, plan.model_copy(update={"resume_from_checkpoint": "latest"}).model_dump(mode="json"))
     assert job([str(folder.path)]) == 1

@@ -9,34 +9,18 @@ import jsonschema
 import pytest
 import torch
 
+from jobs_here import carry_out, prepare
 from plans import PAIRS, make_plan, write_pairs
 from small_models import save_small_gemma, save_small_qwen
-from sparksmith.base.files import write_json
+from sparksmith.runs.checkpoints import checkpoint_folders
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, schema, write_manifest
+from sparksmith.runs.records import read_lines, schema
 from sparksmith.train.__main__ import main as job
 
 pytestmark = [
     pytest.mark.effects,  # collecting the machine asks nvidia-smi
     pytest.mark.filterwarnings("ignore"),  # the libraries' own
 ]
-
-
-def run(plan) -> RunFolder:
-    """Write what `sparksmith train` writes, and carry the plan out here."""
-    folder = RunFolder(plan_path(plan))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    if not folder.manifest.exists():
-        write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
-    assert job([str(folder.path)]) == 0, list(read_lines(folder.events))[-1]
-    return folder
-
-
-def plan_path(plan):
-    from pathlib import Path
-
-    return Path(plan.output_dir)
 
 
 def losses(folder: RunFolder) -> dict[int, float]:
@@ -48,9 +32,9 @@ def test_the_guides_quick_test(tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     plan = make_plan(tmp_path, data_file=str(write_pairs(tmp_path, 2)), max_steps=10, save_steps=5, batch_size=2)
-    folder = run(plan)
-    assert [path.name for path in folder.checkpoints()] == ["checkpoint-5", "checkpoint-10"]
-    for checkpoint in folder.checkpoints():
+    folder = carry_out(plan)
+    assert [path.name for path in checkpoint_folders(folder.path)] == ["checkpoint-5", "checkpoint-10"]
+    for checkpoint in checkpoint_folders(folder.path):
         model = AutoModelForCausalLM.from_pretrained(checkpoint)
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         assert model.config.vocab_size == len(tokenizer)
@@ -67,7 +51,7 @@ def test_every_line_of_a_run_keeps_to_its_schema(tmp_path):
         tmp_path, eval_file=str(data), data_file=str(data), max_steps=6, save_steps=3, eval_steps=3, logging_steps=2,
         batch_size=4, spaces_separate="words",
     )  # fmt: skip
-    folder = run(plan)
+    folder = carry_out(plan)
     for name, path in (("event", folder.events), ("metric", folder.metrics), ("prediction", folder.predictions)):
         records = list(read_lines(path))
         assert records
@@ -106,7 +90,7 @@ def test_the_division_of_a_batch_changes_nothing(tmp_path, monkeypatch):
             return original(self, model, inputs, *arguments, **options)
 
         monkeypatch.setattr(module.FineTuner, "compute_loss", keep)
-        curves[micro] = losses(run(plan))
+        curves[micro] = losses(carry_out(plan))
         monkeypatch.setattr(module.FineTuner, "compute_loss", original)
         steps: dict[int, list[tuple[int, ...]]] = {}
         for step, rows in batches:
@@ -124,11 +108,11 @@ def test_transformers_own_resume_ends_at_the_same_weights(tmp_path):
     from safetensors.torch import load_file
 
     plan = make_plan(tmp_path, max_steps=6, save_steps=3, batch_size=4, dropout=0.1)
-    whole = load_file(run(plan).path / "checkpoint-6/model.safetensors")
+    whole = load_file(carry_out(plan).path / "checkpoint-6/model.safetensors")
     again = plan.model_copy(
         update={"output_dir": str(tmp_path / "second"), "resume_from_checkpoint": str(tmp_path / "run/checkpoint-3")}
     )
-    resumed = load_file(run(again).path / "checkpoint-6/model.safetensors")
+    resumed = load_file(carry_out(again).path / "checkpoint-6/model.safetensors")
     assert whole.keys() == resumed.keys()
     for name, weight in whole.items():
         assert torch.equal(resumed[name], weight), name
@@ -149,7 +133,7 @@ def test_lora_on_a_small_gemma_with_conversations(tmp_path):
         tmp_path, data_file=str(data), model=str(gemma), lora_r=8, lora_alpha=16, learning_rate=5e-3, max_steps=30,
         logging_steps=5, system_prompt="Answer in IPA.",
     )  # fmt: skip
-    folder = run(plan)
+    folder = carry_out(plan)
     curve = losses(folder)
     assert curve[30] < curve[5] - 0.5
     checkpoint = folder.path / "checkpoint-30"
@@ -163,7 +147,7 @@ def test_prompt_and_completion_without_a_template(tmp_path):
     qwen = save_small_qwen(tmp_path / "qwen", template=None)
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"prompt": p, "completion": r}) + "\n" for p, r in PAIRS))
-    folder = run(
+    folder = carry_out(
         make_plan(tmp_path, data_file=str(data), model=str(qwen), full_finetuning=True, max_steps=4, logging_steps=2)
     )
     assert (folder.path / "checkpoint-4/model.safetensors").is_file()
@@ -178,14 +162,14 @@ def test_the_loss_on_the_held_out_part_does_not_depend_on_the_batch(tmp_path):
         plan = make_plan(
             folder, data_file=data, eval_file=data, batch_size=8, micro_batch_size=micro, max_steps=1, eval_steps=1
         )
-        values += [line["eval_loss"] for line in read_lines(run(plan).metrics) if "eval_loss" in line]
+        values += [line["eval_loss"] for line in read_lines(carry_out(plan).metrics) if "eval_loss" in line]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
 def test_examples_over_the_limit_are_told_and_left_out(tmp_path):
     data = tmp_path / "data.tsv"
     data.write_text(write_pairs(tmp_path).read_text() + "א" * 300 + "\ta\n")
-    folder = run(make_plan(tmp_path, data_file=str(data), max_steps=1))
+    folder = carry_out(make_plan(tmp_path, data_file=str(data), max_steps=1))
     told = [event["message"] for event in read_lines(folder.events) if event["kind"] == "warning"]
     assert told == ["1 of 23 examples of data_file are longer than 128 tokens (lines 23) and are left out"]
 
@@ -200,10 +184,7 @@ def test_examples_over_the_limit_are_told_and_left_out(tmp_path):
 )
 def test_what_goes_wrong_is_recorded_and_told(tmp_path, capfd, change, expected):
     plan = make_plan(tmp_path, max_steps=1).model_copy(update=change)
-    folder = RunFolder(plan_path(plan))
-    folder.path.mkdir()
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
+    folder = prepare(plan)
     assert job([str(folder.path)]) == 1
     last = list(read_lines(folder.events))[-1]
     assert last["kind"] == "job_failed" and expected in last["message"] and last["hint"]
@@ -215,10 +196,7 @@ def test_what_goes_wrong_is_recorded_and_told(tmp_path, capfd, change, expected)
 def test_changed_data_is_refused(tmp_path):
     plan = make_plan(tmp_path, max_steps=1)
     write_pairs(tmp_path, 3)
-    folder = RunFolder(plan_path(plan))
-    folder.path.mkdir()
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
+    folder = prepare(plan)
     assert job([str(folder.path)]) == 1
     assert "has changed since the plan was made" in list(read_lines(folder.events))[-1]["message"]
 
@@ -231,7 +209,7 @@ def test_the_entry_takes_one_folder_with_a_plan(arguments, capfd, monkeypatch, t
 
 
 def test_the_log_of_libraries_stays_out(tmp_path, capfd):
-    run(make_plan(tmp_path, max_steps=2, logging_steps=1))
+    carry_out(make_plan(tmp_path, max_steps=2, logging_steps=1))
     error = capfd.readouterr().err
     assert "Warning" not in error and "it/s" not in error
     assert "model shards" not in error and "step 2/2" in error and "[<|user|>" in error

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
+from jobs_here import carry_out
 from plans import make_plan
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.files import sha256_of, write_json
-from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, schema, write_manifest
-from sparksmith.train.__main__ import main as job
+from sparksmith.base.files import sha256_of
+from sparksmith.runs.records import read_lines, schema
 from sparksmith.train.rows import load_file
 
 # a row costs its characters and three marks of `tiny`: 5, 6, 7 and 13 tokens
 TRAIN = "a\tb\nab\tb\nab\tab\na\tbaaaaaaaa\n"
 EVAL = "a\tb\nba\té\n"
-
-
-def carry_out(plan) -> RunFolder:
-    folder = RunFolder(Path(plan.output_dir))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    if not folder.manifest.exists():
-        write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
-    assert job([str(folder.path)]) == 0, list(read_lines(folder.events))[-1]
-    return folder
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 
+from jobs_here import MAY_DIFFER, carry_out, prepare
 from plans import make_plan, write_pairs
-from sparksmith.base.files import write_json
 from sparksmith.evaluate import dataset
+from sparksmith.runs.checkpoints import checkpoint_folders, read_seal
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, schema, write_manifest
+from sparksmith.runs.records import read_lines, schema
 from sparksmith.train.__main__ import main as job
 from sparksmith.train.callbacks import Record
 from sparksmith.train.scoring import Scoring
@@ -22,7 +23,6 @@ pytestmark = [
     pytest.mark.effects,  # collecting the machine asks nvidia-smi
     pytest.mark.filterwarnings("ignore"),  # the libraries' own
 ]
-MAY_DIFFER = {"time", "tokens_per_second", "memory_available_bytes", "eval_seconds"}
 
 
 def planned(folder: Path, **flags):
@@ -36,18 +36,8 @@ def planned(folder: Path, **flags):
 
 
 def begin(plan) -> tuple[int, RunFolder]:
-    folder = RunFolder(Path(plan.output_dir))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    if not folder.manifest.exists():
-        write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
+    folder = prepare(plan)
     return job([str(folder.path)]), folder
-
-
-def carry_out(plan) -> RunFolder:
-    code, folder = begin(plan)
-    assert code == 0, list(read_lines(folder.events))[-1]
-    return folder
 
 
 @pytest.fixture
@@ -88,6 +78,28 @@ def test_the_last_step_says_what_the_evaluation_says_and_is_evaluated_once(tmp_p
     assert "loss" not in lines[2] and figures(lines[2]).keys() == figures(lines[4]).keys()
     predictions = [line["prediction"] for line in read_lines(folder.predictions)]
     assert len(predictions) == scores["exact_match"]["total"] and any(predictions)
+
+
+def test_a_checkpoint_is_sealed_with_the_scores_of_its_step(tmp_path):
+    folder = carry_out(planned(tmp_path, save_steps=2, evaluate_untrained=False))
+    for step, line in evaluations(folder).items():
+        seal = read_seal(folder.path / f"checkpoint-{step}")
+        assert seal is not None
+        kept = {name.removeprefix("eval_"): value for name, value in seal.facts.items() if name.startswith("eval_")}
+        assert kept == {name: value for name, value in figures(line).items() if name != "seconds"}
+        assert "wer" in kept
+
+
+def test_the_best_by_wer_is_kept_though_a_later_one_has_a_lower_loss(tmp_path, monkeypatch):
+    plan = planned(tmp_path, save_steps=1, eval_steps=1, max_steps=4, save_total_limit=1, evaluate_untrained=False)
+    assert plan.metric_for_best_model == "wer"
+    rates = iter([0.5, 0.25, 0.75, 1.0])
+    real = Scoring.__call__
+    monkeypatch.setattr(Scoring, "__call__", lambda self, step: {**real(self, step), "eval_wer": next(rates)})
+    folder = carry_out(plan)
+    assert sorted(path.name for path in checkpoint_folders(folder.path)) == ["checkpoint-2", "checkpoint-4"]
+    losses = [line["eval_loss"] for line in evaluations(folder).values()]
+    assert min(losses) != losses[1]
 
 
 def test_the_last_step_is_evaluated_whatever_eval_steps_is(tmp_path, asked):
@@ -162,7 +174,7 @@ def test_a_stop_just_before_an_evaluation_changes_nothing_of_the_training(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(FineTuner, "training_step", step)
         code, folder = begin(plan)
-    assert code == 143 and [path.name for path in folder.checkpoints()] == ["checkpoint-2"]
+    assert code == 143 and [path.name for path in checkpoint_folders(folder.path)] == ["checkpoint-2"]
     carry_out(plan.model_copy(update={"resume_from_checkpoint": "latest"}))
     check_same_end(folder, whole)
 
@@ -193,7 +205,7 @@ def test_a_stop_while_answers_are_made_leaves_no_half_figure_and_the_run_goes_on
         code, folder = begin(plan)
     assert (code, batches) == (143, [16, 22, 16])
     assert json.loads(folder.manifest.read_text())["state"] == "stopped"
-    assert [path.name for path in folder.checkpoints()] == ["checkpoint-2"]
+    assert [path.name for path in checkpoint_folders(folder.path)] == ["checkpoint-2"]
     assert evaluations(folder) == {} and not folder.evaluation.exists()
 
     carry_out(plan.model_copy(update={"resume_from_checkpoint": "latest"}))
@@ -218,7 +230,7 @@ def test_nothing_that_is_not_a_number_is_saved_by_a_stop_while_answers_are_made(
 
     monkeypatch.setattr(FineTuner, "held_out_figures", spoiled)
     code, folder = begin(planned(tmp_path, save_steps=4))
-    assert code == 1 and folder.checkpoints() == []
+    assert code == 1 and checkpoint_folders(folder.path) == []
     assert "the weights are not numbers after step 2" in list(read_lines(folder.events))[-1]["message"]
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs_here import prepare
 from plans import make_plan, write_pairs
 from sparksmith.base.files import write_json
 from sparksmith.jobs.identity import parse_identity
@@ -30,7 +31,7 @@ from sparksmith.jobs.status import read_status
 from sparksmith.jobs.stop import NAME, StopRequest, ask_to_stop
 from sparksmith.runs.checkpoints import checkpoint_folders, find_faults
 from sparksmith.runs.layout import RunFolder
-from sparksmith.runs.records import read_lines, write_manifest
+from sparksmith.runs.records import read_lines
 
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
 
@@ -127,10 +128,7 @@ class Warm:
             "logging_steps": 1, "save_total_limit": 9, "evaluate_untrained": False, "max_new_tokens": 2, **flags,
         }  # fmt: skip
         plan = make_plan(at, **flags)
-        folder = RunFolder(Path(plan.output_dir))
-        folder.path.mkdir()
-        write_json(folder.plan, plan.model_dump(mode="json"))
-        write_manifest(folder, run="20261121-000000-test", created=0.0, sparksmith="test", state="planned")
+        folder = prepare(plan)
         self.log = at / "said.log"
         self.process.stdin.write(
             json.dumps({"folder": str(folder.path), "log": str(self.log), "phase": phase, "linger": linger}) + "\n"
