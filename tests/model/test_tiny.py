@@ -15,10 +15,16 @@ from sparksmith.model import make, tiny
 PHONES = ["h ɛ l oː", "t͡ʃ aː t͡ʃ", "k ɛ r y l"]
 
 
-def test_a_phone_with_its_space_is_one_token():
+def test_the_letters_of_a_phone_with_its_space_are_one_token_and_its_marks_are_tokens_of_their_own():
     tokenizer = tiny.make_tokenizer(["hello"], PHONES, phones=True)
-    pieces = tokenizer.convert_ids_to_tokens(tokenizer("t͡ʃ aː oː k", add_special_tokens=False)["input_ids"])
-    assert pieces == ["t", "͡", "ʃ", " aː", " oː", " ", "k"]  # " k" never stood after a space in the data
+    assert tokens(tokenizer, "t͡ʃ aː t͡ʃ") == ["t", "͡", "ʃ", " a", "ː", " t͡ʃ"]
+    assert tokens(tokenizer, "h t͡ʃː ɛː") == ["h", " t͡ʃ", "ː", " ɛ", "ː"]  # neither is in the data
+    assert tokens(tokenizer, "h k") == ["h", " ", "k"]  # " k" never stood after a space in the data
+
+
+def test_where_the_letters_of_a_phone_end():
+    phones = ["t͡sʰ", "lː", "ɛ̃", "k͈", "a˥˧", "ˈaː", "ts", "ʰ", "d͜ʒʲ", "õ"]
+    assert [tiny.letters_of(phone) for phone in phones] == ["t͡s", "l", "ɛ", "k", "a", "ˈ", "ts", "ʰ", "d͜ʒ", "õ"]
 
 
 @settings(max_examples=60, deadline=None)

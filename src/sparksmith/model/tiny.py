@@ -3,8 +3,9 @@
 The tokenizer's vocabulary is every character of the training data, and four marks for turns. Characters are taken
 apart into letters and marks first (Unicode NFD), so that a Hangul syllable never seen is known by its letters and é by
 its e; what occurs in a response is put together again, so that a response is written as the data write it. Where spaces
-separate phones, each phone with the space before it is one token too, so that a response is as long as it has phones; a
-phone never seen falls back to its characters. It is a plain Transformers tokenizer that other tools load.
+separate phones, a phone's letters with the space before them are one token, and its marks (length, aspiration, tone)
+are tokens of their own: a long consonant that training hardly has is made of a consonant and a length that it has
+often. A phone never seen falls back to its characters. It is a plain Transformers tokenizer that other tools load.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sparksmith.recipe.plan import Plan
 
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
 TURNS = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+BOWS = "\u035c\u0361"  # the ties under and over two letters
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}{{ '<|' + message['role'] + '|>' + message['content'] }}"
     "{%- if message['role'] == 'assistant' -%}{{ '" + END + "' }}{%- endif -%}{%- endfor -%}"
@@ -25,7 +27,7 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: bool) -> Any:
-    """A tokenizer over the characters of the texts; with `phones`, also over " phone" pieces of the responses."""
+    """A tokenizer over the texts' characters; with `phones`, also over a phone's letters with the space before."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
 
@@ -43,11 +45,10 @@ def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: 
     merges: list[tuple[str, str]] = []
     if phones:
         known = set(pieces)
-        for phone in sorted(
-            {phone for response in responses for phone in response.split(" ")[1:]}, key=lambda p: (len(p), p)
-        ):
+        phones_written = {phone for response in responses for phone in response.split(" ")[1:]}
+        for letters in sorted({letters_of(phone) for phone in phones_written}, key=lambda text: (len(text), text)):
             piece = " "
-            for character in phone:
+            for character in letters:
                 if piece + character not in known:
                     known.add(piece + character)
                     pieces.append(piece + character)
@@ -63,6 +64,19 @@ def make_tokenizer(prompts: Iterable[str], responses: Iterable[str], *, phones: 
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def letters_of(phone: str) -> str:
+    """A phone up to its first mark: t͡s of t͡sʰ, l of lː; the stress mark alone where a phone begins with one."""
+    for place, character in enumerate(phone):
+        if is_mark(character):
+            return phone[: max(place, 1)]
+    return phone
+
+
+def is_mark(character: str) -> bool:
+    """Whether it says more of the letter beside it: ː, ʰ, ˈ, a tone; but the bow of t͡s makes one letter of two."""
+    return character not in BOWS and unicodedata.category(character) in ("Lm", "Sk", "Mn")
 
 
 def apart(text: str) -> str:
