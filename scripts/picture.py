@@ -50,6 +50,7 @@ def main() -> None:
     shown = " ".join(Path(word).name if "/" in word else word for word in command)
     console.print(Text(f"$ {shown}", style="bold"))
     console.print(Text.from_ansi(text))
+    console.print()  # the picture cuts what hangs below its last line, as underscores do
     Path(target).write_text(console.export_svg(title=title), encoding="utf-8")
 
 

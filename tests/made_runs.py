@@ -159,6 +159,7 @@ def settings(run: Path, steps: int) -> dict[str, Any]:
     origins = {
         "max_steps": {"source": "flag", "why": ""}, "model": {"source": "recipe", "why": "the recipe g2p-hebrew"},
         "seed": {"source": "default", "why": "the usual one"}, "output_dir": {"source": "flag", "why": ""},
+        "full_finetuning": {"source": "derived", "why": "`tiny` starts from random weights"},
     }  # fmt: skip
     values = {"max_steps": steps, "model": "tiny", "seed": 3407, "output_dir": str(run)}
     return {"version": 1, "values": values, "origins": origins}

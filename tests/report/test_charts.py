@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,25 @@ class TestCurves:
         assert [label for _, label in chart.plots[0].y_ticks] == ["0%", "10%", "20%", "30%", "40%"]
         assert chart.plots[0].curves[0].label == "PER 12.5%"
 
+    def test_a_label_may_say_the_peak(self):
+        points = [(0, 0.001), (5, 0.003), (10, 1e-10)]
+        chart = line_chart("a", "Rate", [Series("", points, "trained")], zero=True, peak=True)
+        curve = chart.plots[0].curves[0]
+        assert (curve.label, curve.down, curve.ends_early) == ("peak 0.003", 0, False)
+        assert chart.summary == "Rate: 0.001 at step 0, about 0 at step 10"
+        assert chart.plots[0].data["nothing"] == pytest.approx(3e-7)  # for the readout
+
+    def test_the_label_of_a_curve_that_ends_early_stands_right_of_the_plot(self):
+        short, long = Series("A", [(0, 1.0), (5, 0.5)], "run-0"), Series("B", [(0, 1.0), (10, 0.2)], "run-1")
+        first, second = line_chart("a", "A", [short, long]).plots[0].curves
+        assert (first.across, first.ends_early) == (50, True)
+        assert (second.across, second.ends_early) == (100, False)
+
+    def test_many_curves_have_fewer_points_each(self):
+        series = [Series(str(at), [(x, float(x % 7)) for x in range(5000)], "run-0") for at in range(8)]
+        chart = line_chart("a", "A", series)
+        assert {len(one["points"]) for one in chart.series} <= set(range(140, 151))
+
     def test_who_does_not_see_it_is_told(self):
         chart = line_chart("a", "Loss", [Series("train", [(1, 4.0), (9, 2.5)], "trained")])
         assert chart.summary == "Loss: train 4 at step 1, 2.5 at step 9"
@@ -178,8 +198,22 @@ class TestLabels:
     def test_apart_already(self):
         assert spread([10, 50, 90], 5) == [10, 50, 90]
 
-    def test_moved_apart_in_their_order(self):
-        assert spread([50, 50, 49], 5) == [54, 59, 49]
+    def test_moved_apart_around_their_middle(self):
+        # in their order they would stand at 49, 50, 50: the middle one at their mean, 49.67
+        assert spread([50, 50, 49], 5) == [49.67, 54.67, 44.67]
+
+    def test_groups_that_grow_into_each_other_are_one(self):
+        # 20 and 20 would stand at 15 and 25, 28 is then 3 from the last: all three around 22.67
+        assert spread([20, 20, 28], 10) == [12.67, 22.67, 32.67]
+
+    def test_never_above_the_chart(self):
+        assert spread([0, 0, 1], 4) == [0, 4, 8]
+
+    @given(st.lists(st.floats(0, 100), max_size=8), st.floats(1, 14))
+    def test_never_over_each_other(self, places, gap):
+        moved = sorted(spread(places, gap))
+        assert all(0 <= place <= 100.01 for place in moved)
+        assert all(after - before >= gap - 0.02 for before, after in pairwise(moved))
 
     def test_never_below_the_chart(self):
         assert spread([99, 100, 98], 4) == [96, 100, 92]
@@ -187,10 +221,29 @@ class TestLabels:
 
 class TestHistogram:
     def test_bars_and_the_limit(self):
-        drawn = histogram([(0, 10, 5), (10, 20, 20), (20, 30, 0)], "tokens", limit=24)
-        assert [bar[:3] for bar in drawn.bars] == [(0.0, 33.33, 25.0), (33.33, 33.33, 100.0), (66.67, 33.33, 0.0)]
-        assert drawn.bars[1][3] == "10 to 19 tokens: 20 rows"
+        drawn = histogram([(0, 10, 5), (10, 20, 20), (20, 30, 1)], "tokens", limit=24)
+        assert [bar[:3] for bar in drawn.bars] == [(0.0, 33.33, 25.0), (33.33, 33.33, 100.0), (66.67, 33.33, 5.0)]
+        assert [bar[3] for bar in drawn.bars[1:]] == ["10 to 19 tokens: 20 rows", "20 to 29 tokens: 1 row"]
         assert (drawn.most, drawn.line) == (20, 80.0)
+        assert drawn.x_ticks == ((0.0, "0"), (33.33, "10"), (66.67, "20"), (100.0, "30"))
+
+    def test_the_axis_ends_where_the_data_does(self):
+        bins = [(4 + 2 * at, 6 + 2 * at, count) for at, count in enumerate([0, 3, 5, 0, 2, 0, 0])]
+        drawn = histogram(bins, "tokens")
+        assert [bar[0] for bar in drawn.bars] == [0, 25, 50, 75]  # 6 to 13; the gap inside stays
+        assert [label for _, label in drawn.x_ticks] == ["6", "8", "10", "12", "14"]
+
+    def test_bars_of_one_number_have_it_at_their_middle(self):
+        drawn = histogram([(at, at + 1, 3) for at in range(1, 5)], "tokens")
+        assert drawn.x_ticks == ((12.5, "1"), (37.5, "2"), (62.5, "3"), (87.5, "4"))
+        assert drawn.bars[0][3] == "1 token: 3 rows"
+
+    def test_a_long_tail_does_not_press_the_rest_together(self):
+        drawn = histogram([(0, 10, 5), (10, 20, 20), (20, 30, 7), (30, 5000, 2)], "tokens", limit=256)
+        assert {bar[1] for bar in drawn.bars} == {25.0}
+        assert drawn.x_ticks == ((0.0, "0"), (25.0, "10"), (50.0, "20"), (75.0, "30+"))
+        assert drawn.bars[-1][3] == "30 to 4,999 tokens: 2 rows"
+        assert drawn.line is None  # somewhere in the tail
 
     def test_a_limit_beyond_is_not_drawn(self):
         assert histogram([(0, 10, 5)], "tokens", limit=512).line is None

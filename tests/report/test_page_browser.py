@@ -32,6 +32,66 @@ READOUT = """
 """
 
 
+# texts whose contrast with what lies behind them is below WCAG's AA; backgrounds are laid over each other
+TOO_FAINT = """
+(() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, under) => under.map((value, at) => top[at] * top[3] + value * (1 - top[3]));
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    const element = text.parentElement;
+    if (!text.data.trim() || element.closest("script, svg") || !element.getClientRects().length) continue;
+    const above = [];
+    for (let one = element; one; one = one.parentElement) above.unshift(getComputedStyle(one).backgroundColor);
+    const paper = above.map(rgba).reduce((under, top) => over(top, under), [255, 255, 255]);
+    const ink = over(rgba(getComputedStyle(element).color), paper);
+    const [dark, bright] = [light(ink), light(paper)].sort((a, b) => a - b);
+    if ((bright + 0.05) / (dark + 0.05) < 4.5) found.push(`${element.className}: ${text.data.trim()}`);
+  }
+  return found;
+})()
+"""
+# what goes beyond the window without standing in a box that can be scrolled
+CUT = """
+[...document.querySelectorAll("main *")]
+  .filter((one) => !one.closest("svg, .scroll, .hidden") && one.getBoundingClientRect().right > innerWidth + 0.5)
+  .map((one) => one.outerHTML)
+"""
+# labels at the ends of curves that lie over each other or over the plot
+OVER = """
+[...document.querySelectorAll(".plot")].filter((plot) => plot.offsetHeight).flatMap((plot) => {
+  const labels = [...plot.querySelectorAll(".end")].map((one) => one.getBoundingClientRect());
+  labels.sort((a, b) => a.top - b.top);
+  const crowded = labels.slice(1).filter((one, at) => one.top < labels[at].bottom - 1);
+  return [...crowded, ...labels.filter((one) => one.left < plot.getBoundingClientRect().right)];
+}).length
+"""
+PRESS = """
+(() => {
+  const plot = document.querySelector("#chart-loss .plot");
+  plot.focus();
+  const read = (key) => {
+    plot.dispatchEvent(new KeyboardEvent("keydown", {key}));
+    return plot.querySelector(".read")?.innerText.split("\\n")[0] ?? "";
+  };
+  const said = ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "Escape"].map(read);
+  return [plot.tabIndex, document.activeElement === plot, ...said];
+})()
+"""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with a_browser(tmp_path_factory.mktemp("browser")) as opened:
@@ -60,6 +120,9 @@ def test_opens_everywhere(browser: Browser, pages, name, width, dark):
     assert browser.asked == [pages[name].as_uri()]  # not even an icon
     assert browser.ask(OVERFLOW) <= 0
     assert browser.ask(PAPER) == ("rgb(17, 20, 24)" if dark else "rgb(255, 255, 255)")
+    assert browser.ask(TOO_FAINT) == []
+    assert browser.ask(CUT) == []
+    assert browser.ask(OVER) == 0
 
 
 def test_every_chart_has_its_points(browser, pages):
@@ -87,6 +150,22 @@ def test_the_curve_under_the_pointer_is_read_out(browser, pages):
     assert words[0] == "step 300"
     assert words[1] == f"training {float(f'{loss:.4g}')}"
     assert words[2].startswith("held out ")
+
+
+def test_the_arrow_keys_read_the_curves_too(browser, pages):
+    browser.open(pages["run"])
+    first, last = "step 10", "step 600"
+    assert browser.ask(PRESS) == [0, True, first, "step 20", first, last, last, first, ""]
+    spoken = "document.querySelector('#chart-loss [role=status]').textContent"
+    assert browser.ask(spoken).startswith("step 10, training 2.8")
+
+
+def test_on_paper_the_tables_stay_tables(browser, pages):
+    browser.open(pages["run"], width=718, media="print")  # A4 without its margins
+    assert browser.ask("getComputedStyle(document.querySelector('.scores tr')).display") == "table-row"
+    assert browser.ask(CUT) == []
+    heat = "document.querySelector('.heat').getBoundingClientRect().right"
+    assert browser.ask(f"{heat} <= document.querySelector('.two > table').getBoundingClientRect().left")
 
 
 def test_linear_and_log_without_a_script(browser, pages):

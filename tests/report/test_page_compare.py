@@ -21,7 +21,7 @@ def runs(tmp_path):
     first = write_made_run(tmp_path / "first")
     second = write_made_run(tmp_path / "second", steps=400, learning_rate=0.001, lora_r=8)
     told = evaluation()
-    told["scores"] |= {"per": rate(100, 2685, 0.03, 0.045), "exact_match": rate(240, 336, 0.66, 0.76)}
+    told["scores"] |= {"per": rate(100, 2685, 0.03, 0.045), "exact_match": rate(200, 336, 0.54, 0.65)}
     second.evaluation.write_text(json.dumps(told))
     return [first, second]
 
@@ -39,10 +39,37 @@ def test_the_same_run_twice_differs_in_nothing(runs):
 
 def test_the_best_of_every_rate(runs):
     lines = score_lines([read_records(run) for run in runs], comparable=True)
-    best = {line.heading: sorted(line.best) for line in lines}
-    assert best["PER"] == [1]
-    assert best["Exact match"] == [0]  # 74.7% against 71.4%: higher is better
-    assert best["WER"] == []  # the same in both
+    best = {line.heading: (line.best, line.overlap) for line in lines}
+    assert best["PER"] == (1, "")  # 3.0 to 4.5% against 5.1 to 6.9%
+    assert best["Exact match"] == (0, "")  # 69.9 to 79.2% against 54 to 65%: higher is better
+    assert best["WER"] == (None, "intervals overlap")  # the same in both
+
+
+def test_overlapping_intervals_have_no_best(tmp_path):
+    runs = [write_made_run(tmp_path / name) for name in ("a", "b", "c")]
+    for run, per in zip(
+        runs, [rate(90, 2685, 0.03, 0.04), rate(96, 2685, 0.032, 0.045), rate(161, 2685, 0.05, 0.07)], strict=True
+    ):
+        told = evaluation()
+        told["scores"] |= {"per": per}
+        run.evaluation.write_text(json.dumps(told))
+    line = next(
+        line for line in score_lines([read_records(run) for run in runs], comparable=True) if line.heading == "PER"
+    )
+    assert (line.best, line.overlap) == (None, "A and B overlap")
+    page = render_comparison(runs, [DONE] * 3)
+    assert "★" not in page
+    assert "<em>A and B overlap</em>" in page
+    assert "these rows do not tell which run is better" in page
+
+
+def test_rates_without_intervals_have_no_best(runs):
+    told = json.loads(runs[0].evaluation.read_text())
+    for row in told["scores"].values():
+        del row["low"], row["high"]
+    runs[0].evaluation.write_text(json.dumps(told))
+    lines = score_lines([read_records(run) for run in runs], comparable=True)
+    assert {(line.best, line.overlap) for line in lines} == {(None, "")}
 
 
 def test_other_data_has_no_best(runs):

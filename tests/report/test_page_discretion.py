@@ -27,7 +27,7 @@ def private(tmp_path, monkeypatch):
     monkeypatch.setenv("USER", "marlowe")
     monkeypatch.setenv("UV_INDEX_URL", "https://packages.corp-mirror.example/simple")
     monkeypatch.setattr(socket, "gethostname", lambda: "bigsleep.lan.example")
-    folder = write_made_run(home / "work" / "run-1")
+    folder = write_made_run(home / "trainings" / "run-1")
     index = f"https://marlowe:{TOKEN}@packages.corp-mirror.example/simple"
     says = [
         f"cannot reach {index}: see {home}/.netrc",
@@ -65,7 +65,7 @@ class TestPosted:
         page = render_run(private)
         assert [word for word in SECRETS if word in page] == []
         # a row of data keeps its words; nothing else names the user
-        assert page.count("marlowe") == page.count('<bdi dir="auto" class="">marlowe</bdi>') + 1 == 2
+        assert page.count("marlowe") == page.count('<bdi dir="auto">marlowe</bdi>') == 2
 
     def test_nor_on_a_comparison(self, private, tmp_path):
         other = write_made_run(tmp_path / "other")
@@ -76,8 +76,8 @@ class TestPosted:
 
     def test_places_are_told_from_the_home_on(self, private):
         page = render_run(private)
-        assert "~/work/run-1" in page
-        assert "sparksmith train ~/&#39;my recipe.yaml&#39; --output_dir ~/work/run-1" in page
+        assert "~/trainings/run-1" in page
+        assert "sparksmith train ~/&#39;my recipe.yaml&#39; --output_dir ~/trainings/run-1" in page
         assert "…/base is not there, nor …/base" not in page
         assert "~/models/base is not there, nor …/base" in page
 

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from made_runs import BEGAN, data, evaluation, metrics, write_lines, write_made_
 from records import write_run
 from sparksmith.base.errors import SparksmithError
 from sparksmith.report import answers
-from sparksmith.report.curves import happenings, listed, marks_of, seconds_of
+from sparksmith.report.curves import Happening, clock, happenings, listed, marks_of, seconds_of, steps
 from sparksmith.report.page import State, check_target, render_run
 from sparksmith.report.page import write_run as write_page
 from sparksmith.report.run_records import read_records
@@ -40,7 +41,9 @@ def sections_of(page):
     return re.findall(r'<section id="(\w+)"', page)
 
 
-ALL = ["curves", "events", "scores", "samples", "confusions", "worst", "data", "plan", "machine", "again"]
+ALL = [
+    "curves", "samples", "scores", "confusions", "worst", "training", "events", "data", "plan", "machine", "again",
+]  # fmt: skip
 
 
 class TestWhole:
@@ -50,7 +53,7 @@ class TestWhole:
     def test_the_head_says_what_it_was_and_what_came_of_it(self, run):
         words = words_of(page_of(run))
         assert "A decoder of 861k parameters from scratch · 1,096 rows · 600 steps of batch 32 · 1 min 12 s" in words
-        assert "WER 20.8% (17.2 to 24.7%), untrained 98.0%" in words
+        assert "WER words with a wrong phone 20.8% 95% interval 17.2 to 24.7% untrained 98.0%" in words
 
     def test_the_charts(self, run):
         page = page_of(run)
@@ -71,15 +74,17 @@ class TestWhole:
     def test_the_confusions(self, run):
         words = words_of(page_of(run))
         assert "e a 21 410 5.1%" in words  # 21 of 410
-        assert "nothing e 6 2,685 0.2%" in words
-        assert "ʔ left out 6 61 9.8%" in words
-        assert 'title="e left out, 12 of 410 times"' in page_of(run)
+        assert "nothing e 6 ʔ nothing 6 61 9.8%" in words  # the same word on both sides
+        page = page_of(run)
+        assert 'title="e expected, nothing said: 12 of 410 times"' in page
+        assert 'title="nothing expected, e said: 6 times"' in page
+        assert words.count("too much") == words.count("left out") == 1  # where the word is explained
 
     def test_samples_show_what_is_wrong_and_what_is_missing(self, run):
         page = page_of(run)
         assert '<bdi dir="auto">m<mark>e</mark>χtˈav</bdi>' in page
         assert '<bdi dir="auto">χˈed<span class="missing" title="missing: e"></span>ʁ</bdi>' in page
-        assert '<bdi dir="auto" class="">מכתב</bdi>' in page
+        assert '<bdi dir="auto">מכתב</bdi>' in page
 
     def test_the_data_and_its_warnings(self, run):
         words = words_of(page_of(run))
@@ -93,7 +98,9 @@ class TestWhole:
     def test_the_plan_and_its_reasons(self, run):
         words = words_of(page_of(run))
         assert "device cpu nvidia-smi shows no GPU" in words
-        assert "max_steps 600 flag output_dir made-run flag model tiny the recipe g2p-hebrew" in words
+        assert "Asked for by flag max_steps 600 output_dir made-run" in words
+        assert "Asked for by the recipe g2p-hebrew model tiny" in words
+        assert "What follows from that full_finetuning yes `tiny` starts from random weights" in words
         assert "All 16 keys" in words
 
     def test_the_commands(self, run):
@@ -104,6 +111,21 @@ class TestWhole:
 
     def test_the_same_records_make_the_same_page(self, run):
         assert page_of(run) == page_of(run)
+
+    def test_one_of_something_is_not_several(self, run):
+        told = evaluation() | {"rows": 1, "cut_off": 1, "too_long": [3]}
+        told["worst"] = [told["worst"][0] | {"errors": 1}]
+        run.evaluation.write_text(json.dumps(told))
+        words = words_of(page_of(run))
+        assert "line 17 · 1 error in 11" in words
+        assert "1 row of held_out.tsv" in words
+        assert "1 answer reached the longest that is allowed." in words
+        assert "1 row does not fit the model and counts as an empty answer." in words
+        assert re.findall(r"\b1 (?:rows|errors|edits|answers|pairs|steps|checkpoints|tokens|times)\b", words) == []
+
+    def test_a_description_begins_like_a_sentence(self, tmp_path):
+        words = words_of(page_of(write_made_run(tmp_path / "run", description="words to phones")))
+        assert "Words to phones" in words
 
 
 class TestState:
@@ -127,9 +149,27 @@ class TestEvents:
             ("warning", 300, "wandb has no key here"), ("saved", 300, "saved checkpoint-300"),
             ("stopped", 300, "stopped: sparksmith stop: asked for"), ("started", 300, "started"),
             ("resumed", 300, "resumed from checkpoint-300"),
-            ("saved", 600, "saved 3 checkpoints, of steps 400 to 600"),
-            ("trained", 600, "trained to step 600"), ("evaluated", 600, "evaluated"), ("finished", 600, "finished"),
+            ("saved", 400, "saved 3 checkpoints, one every 100 steps"),
+            ("trained", 600, "trained to step 600 in 1 min 00 s"), ("evaluated", 600, "evaluated"),
+            ("finished", 600, "finished"),
         ]  # fmt: skip
+
+    def test_saves_in_a_row_say_from_when_to_when(self, run):
+        page = words_of(page_of(run))
+        assert "05:44:40 to 05:45:00 steps 400 to 600 saved 3 checkpoints" in page
+
+    def test_a_row_that_ends_on_another_day_says_so(self):
+        first, last = Happening("saved", BEGAN, 1, "a"), Happening("saved", BEGAN + 86_400, 5, "b")
+        several = replace(first, until=last)
+        assert (clock(first), clock(several)) == ("05:44:00", "05:44:00 to 2026-11-22 05:44:00")
+        assert (steps(first), steps(several)) == ("step 1", "steps 1 to 5")
+
+    def test_an_evaluation_says_its_rates(self, run):
+        events = [json.loads(line) for line in run.events.read_text().splitlines()]
+        write_lines(
+            run.events, [one | {"scores": evaluation()["scores"]} for one in events if one["kind"] == "evaluation"]
+        )
+        assert happenings(read_records(run))[0].text == "evaluated: WER 20.8%, PER 6.0%, exact match 74.7%"
 
     def test_one_line_for_a_stop_and_its_resume(self, run):
         lines = [mark for mark in marks_of(happenings(read_records(run))) if mark.line]
@@ -167,7 +207,7 @@ class TestMissing:
     @pytest.mark.parametrize(
         ("record", "gone"),
         [
-            ("metrics.jsonl", ["curves"]), ("events.jsonl", ["events"]),
+            ("metrics.jsonl", ["curves", "training"]), ("events.jsonl", ["events"]),
             ("evaluation.json", ["scores", "confusions", "worst"]),
             ("predictions.jsonl", ["samples"]), ("manifest.json", ["machine"]), ("settings.json", []),
             ("data.json", []), ("plan.json", ["plan"]), ("recipe.yaml", []),
@@ -227,7 +267,7 @@ class TestMissing:
         page = page_of(run)
         assert sections_of(page) == [name for name in ALL if name not in {"confusions", "worst"}]
         assert "evaluation.json names no worst rows and no confusions" in words_of(page)
-        assert "WER 20.8%, untrained 98.0%" in words_of(page)
+        assert "WER words with a wrong phone 20.8% untrained 98.0%" in words_of(page)
 
     @pytest.mark.parametrize(
         ("changed", "gone"),
@@ -280,8 +320,34 @@ class TestAnswers:
         pairs = [{"expected": chr(97 + at), "predicted": "z", "count": 20 - at, "of": 100} for at in range(15)]
         drawn = answers.confusions_of({"confusions": pairs})
         assert len(drawn.rows) == 12
-        assert drawn.left_out == 8 + 7 + 6
+        # 20 + 19 + ... + 6 = 195, of which the map leaves out 8 + 7 + 6
+        assert drawn.notes == ("195 edits in all, of 15 different pairs; the map shows 174 of them, the table 195.",)
         assert drawn.cells[0][0] == (answers.Pair("a", "z", 20, 100), 1.0)
+
+    def test_a_total_that_differs_from_per_is_explained(self):
+        pairs = [{"expected": "a", "predicted": None, "count": 7, "of": 9}]
+        found = {"confusions": pairs, "scores": {"per": {"rate": 0.5, "errors": 5, "total": 10}}}
+        assert answers.confusions_of(found).notes == (
+            "7 edits in all, of 1 different pair.",
+            "PER counts 5 edits: it compares the phones of a whole row, here those of each word are compared.",
+        )
+
+    def test_pairs_that_the_record_leaves_out_are_told(self):
+        pairs = [{"expected": f"{at}", "predicted": None, "count": 1, "of": 9} for at in range(200)]
+        (note,) = answers.confusions_of({"confusions": pairs}).notes
+        assert note.startswith("The record keeps the 200 most frequent pairs, 200 edits; the map shows 12 of them")
+
+    def test_a_small_share_is_not_none(self):
+        assert [answers.Pair("a", "b", 1, of).share for of in (4, 3000)] == ["25.0%", "under 0.1%"]
+
+    def test_an_empty_answer_says_so(self, run):
+        rows = [
+            {"prompt": "a", "reference": "b", "prediction": "", "untrained": " "},
+            {"prompt": "a", "reference": "b", "prediction": "b"},
+        ]
+        write_lines(run.predictions, rows)
+        words = words_of(page_of(run).split('id="samples"')[1].split("</table>")[0])
+        assert words.endswith("a b empty empty a b – b ✓")
 
     def test_a_space_can_be_seen(self):
         assert [answers.visible(unit) for unit in (" ", "\u0301", "a", None)] == ["␣", "◌\u0301", "a", None]
@@ -304,13 +370,14 @@ class TestWriting:
             check_target(tmp_path)
         check_target(tmp_path / "new.html")
 
-    def test_two_thousand_points_are_quick(self, tmp_path):
-        folder = write_made_run(tmp_path / "long", steps=2000, every=1)
-        assert len(metrics(2000, 1)) >= 2000
+    def test_ten_thousand_points_are_quick_and_small(self, tmp_path):
+        folder = write_made_run(tmp_path / "long", steps=10_000, every=1)
+        assert len(metrics(10_000, 1)) >= 10_000
         page_of(folder)
         began = time.process_time()
         page = page_of(folder)
-        assert time.process_time() - began < 1  # 0.1 s on the machine it was written on
+        assert time.process_time() - began < 1  # 0.3 s on the machine it was written on
+        assert len(page.encode()) < 400_000
         words = words_of(page)
-        assert "the lowest and the highest of each stretch are drawn (600 of 2,000)" in words
+        assert "the lowest and the highest of each stretch are drawn (600 of 10,000)" in words
         assert "The dark line is the mean of each stretch." in words

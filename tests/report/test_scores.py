@@ -171,7 +171,7 @@ class TestMistakes:
             ([[("ɒ", "ɒ"), ("b", "bː"), ("ɒ", "ɒ")]], "phones", "ɒ [b→bː] ɒ"),
             ([[("a", None), ("b", "b"), (None, "ts")]], "phones", "[a→] b [→ts]"),
             ([[("h", "h"), ("u", "i")], [("ts", "s"), ("a", "a")]], "words", "h[u→i] [ts→s]a"),
-            ([[("a", "a")], [(None, "b"), (None, "c")]], "words", "a [→b][→c]"),
+            ([[("a", "a")], [(None, "b"), (None, "c")]], "words", "a [→bc]"),
             ([[("f", "d"), ("o", "i"), ("x", None), ("!", "!")]], None, "[fox→di]!"),
             ([[("a", "a"), (" ", None), ("\n", "\t"), ("b", "b")]], None, "a[␣\\n→\\t]b"),
             ([], "words", ""),
@@ -221,6 +221,19 @@ class TestMistakes:
         _, after = evaluation([words] * 200, [words.replace("e", "i")] * 200, "words")
         text = printed(score_table([("untrained", before.scores), ("trained", after.scores)]))
         assert len(text[: text.index("in brackets")].splitlines()) == 7
+
+    def test_a_narrow_terminal_loses_no_edit(self):
+        """The counts give way at 60 columns; what is wrong is folded, not cut."""
+        truth, said = "ʔanaχnuʁotsimliʃtot" * 3, "xyzxyzxyzxyzxyzxyz" * 3
+        examples, found = evaluation([truth], [said], "words", ["a prompt of twenty-two"])
+        stream = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", "60")
+            show_evaluation(examples, found, model="run", data="held_out.tsv", untrained=found, stream=stream)
+        text = stream.getvalue()
+        assert max(map(cell_len, text.splitlines())) <= 60
+        assert "…" not in text.split("the worst rows")[1].split("taken for others")[0]
+        assert rows_of(text)["PER"] == ["100.0%", "100.0%", "(100.0", "to", "100.0)"]
 
 
 def test_a_rate_with_its_interval():

@@ -21,6 +21,11 @@ def format_count(count: float) -> str:
     return f"{count:.0f}"
 
 
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """1 row, 2,000 rows; `many` where an s does not make it."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def format_seconds(seconds: float) -> str:
     """8 s, 3 min 20 s, 2 h 05 min."""
     total = round(seconds)

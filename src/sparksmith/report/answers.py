@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from sparksmith.base.units import format_percent
+from sparksmith.base.units import format_percent, plural
 from sparksmith.report.run_records import RunRecords, number
 
 # name in the record, heading, what is counted
@@ -25,6 +25,8 @@ LONGEST = 300  # characters of a text that are shown
 MOST_PHONES = 12  # rows and columns of the confusion map
 MOST_PAIRS = 15
 MOST_WORST = 10
+PAIRS_KEPT = 200  # by evaluation.json
+NOTHING = "nothing"  # where a unit is missing or too much
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,6 @@ def score_rows(evaluation: dict[str, Any]) -> list[ScoreRow]:
     return rows
 
 
-def headline(rows: list[ScoreRow]) -> ScoreRow | None:
-    """The one score of a one-line summary: words where there are some, else whole rows."""
-    by_name = {row.name: row for row in rows}
-    return next((by_name[name] for name in ("wer", "exact_match", "cer") if name in by_name), None)
-
-
 def cards(rows: list[ScoreRow]) -> list[ScoreRow]:
     """The scores that stand large at the top: four at most, those of phones before those of characters."""
     order = ("wer", "per", "stress_error", "exact_match", "cer")
@@ -120,6 +116,11 @@ class Sample:
     untrained: str | None
     pieces: tuple[Piece, ...]
     right: bool
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was answered."""
+        return not "".join(piece.text for piece in self.pieces if piece.kind != "missing").strip()
 
 
 def samples_of(records: RunRecords) -> list[Sample]:
@@ -220,26 +221,28 @@ class Pair:
 
     @property
     def share(self) -> str:
-        return format_percent(self.count / self.of) if self.of else ""
+        """How often of the times that the unit was expected; nothing where none was."""
+        if not self.of or self.expected is None:
+            return ""
+        return format_percent(self.count / self.of) if self.count / self.of >= 0.0005 else "under 0.1%"
 
     @property
     def words(self) -> str:
-        if self.expected is None:
-            return f"{self.predicted} too much, {self.count:,} times"
-        said = f"said as {self.predicted}" if self.predicted is not None else "left out"
-        return f"{self.expected} {said}, {self.count:,} of {self.of:,} times"
+        pair = f"{self.expected or NOTHING} expected, {self.predicted or NOTHING} said"
+        of = f" of {self.of:,}" if self.of and self.expected is not None else ""
+        return f"{pair}: {self.count:,}{of} {'time' if self.count == 1 and not of else 'times'}"
 
 
 @dataclass(frozen=True)
 class ConfusionMap:
-    """The most frequent mistakes: `cells[row][column]` a pair or None, with its strength 0..1."""
+    """The most frequent mistakes: `cells[row][column]` a pair or None, with its strength 0..1. `notes` say what the
+    figures leave out."""
 
     rows: tuple[str | None, ...]
     columns: tuple[str | None, ...]
     cells: tuple[tuple[tuple[Pair, float] | None, ...], ...]
     top: tuple[Pair, ...]
-    all_pairs: int
-    left_out: int  # errors of the pairs that are not in the map
+    notes: tuple[str, ...]
 
 
 def confusions_of(evaluation: dict[str, Any]) -> ConfusionMap | None:
@@ -251,8 +254,7 @@ def confusions_of(evaluation: dict[str, Any]) -> ConfusionMap | None:
     pairs = sorted((pair for pair in pairs if pair.count > 0), key=lambda pair: -pair.count)
     if not pairs:
         return None
-    rows = _most(Counter({}), pairs, "expected")
-    columns = _most(Counter({}), pairs, "predicted")
+    rows, columns = _most(pairs, "expected"), _most(pairs, "predicted")
     known = {(pair.expected, pair.predicted): pair for pair in pairs}
     strongest = pairs[0].count
     cells = tuple(
@@ -262,16 +264,36 @@ def confusions_of(evaluation: dict[str, Any]) -> ConfusionMap | None:
         )
         for row in rows
     )
-    drawn = sum(cell[0].count for line in cells for cell in line if cell)
-    left_out = sum(pair.count for pair in pairs) - drawn
-    return ConfusionMap(rows, columns, cells, tuple(pairs[:MOST_PAIRS]), len(pairs), left_out)
+    drawn = [cell[0] for line in cells for cell in line if cell]
+    return ConfusionMap(rows, columns, cells, tuple(pairs[:MOST_PAIRS]), _coverage(evaluation, pairs, drawn))
 
 
-def _most(counted: Counter[str | None], pairs: list[Pair], side: str) -> tuple[str | None, ...]:
+def _coverage(evaluation: dict[str, Any], pairs: list[Pair], drawn: list[Pair]) -> tuple[str, ...]:
+    """How many of the errors the map and the table show, and why there may be more or fewer than the rate counts."""
+    total, top = (sum(pair.count for pair in some) for some in (pairs, pairs[:MOST_PAIRS]))
+    in_map = sum(pair.count for pair in drawn)
+    cut = len(pairs) >= PAIRS_KEPT
+    if cut:
+        words = f"The record keeps the {PAIRS_KEPT} most frequent pairs, {plural(total, 'edit')}"
+    else:
+        words = f"{plural(total, 'edit')} in all, of {plural(len(pairs), 'different pair')}"
+    shown = f"; the map shows {in_map:,} of them, the table {top:,}" if min(in_map, top) < total else ""
+    notes = [f"{words}{shown}."]
+    per = read_rate(evaluation.get("scores"), "per")
+    if per and per.errors is not None and (total > per.errors or (not cut and total != per.errors)):
+        counts = plural(per.errors, "edit")
+        notes.append(
+            f"PER counts {counts}: it compares the phones of a whole row, here those of each word are compared."
+        )
+    return tuple(notes)
+
+
+def _most(pairs: list[Pair], side: str) -> tuple[str | None, ...]:
     """The units of one side with the most errors, in alphabetical order; None, if there, last."""
+    errors: Counter[str | None] = Counter()
     for pair in pairs:
-        counted[getattr(pair, side)] += pair.count
-    chosen = [unit for unit, _ in counted.most_common(MOST_PHONES)]
+        errors[getattr(pair, side)] += pair.count
+    chosen = [unit for unit, _ in errors.most_common(MOST_PHONES)]
     return (*sorted(unit for unit in chosen if unit is not None), *([None] if None in chosen else []))
 
 

@@ -30,7 +30,8 @@ def linear_axis(low: float, high: float, *, zero: bool = False, count: int = 5, 
         low, high = (low - 0.1 * abs(low), high + 0.1 * abs(high)) if low else (0.0, 1.0)
     step = round_step((high - low) / count)
     if round_ends:
-        low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+        # a value that lies at a tick may be rounded past it, but never stands outside
+        low, high = min(low, math.floor(low / step + 1e-9) * step), max(high, math.ceil(high / step - 1e-9) * step)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [number * step for number in range(first, last + 1)]
     return Axis(low, high, label_ticks(values, step))

@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
-from sparksmith.report.axes import Axis, format_number, linear_axis, log_axis
+from sparksmith.base.units import plural
+from sparksmith.report.axes import Axis, format_number, label_ticks, linear_axis, log_axis, round_step
 
 SIZE = 1000
 MOST_POINTS = 600  # of a curve; more are not seen at this width
+MOST_OF_A_CHART = 1200  # of all curves of one chart: a page of eight long runs is some 400 kB
 CALM_POINTS = 200  # of a curve; above, its mean is drawn over it
 TREND_POINTS = 80
 LABEL_PIXELS = 15  # the height of a line of labels
+ENDS_HERE = 99.0  # percent from the left: a curve that ends before has a dotted line from there to its label
+LEAST_BETWEEN_TICKS = 8  # percent
+NEARLY_NOTHING = 1e-4  # of a linear axis: what is smaller cannot be told from 0 on it
 
 Point = tuple[float, float | None]
 
@@ -45,21 +49,28 @@ class Mark:
 @dataclass(frozen=True)
 class Curve:
     """A series as it is drawn. `dots` are points without a neighbour to be joined with; `trend` is the mean of a curve
-    that has so many points that they lie over each other, or nothing."""
+    that has so many points that they lie over each other, or nothing. The label stands right of the plot at `down`;
+    what it says was measured at `across` and `end`. All in percent from the left and from above."""
 
     name: str
     colour: str
     path: str
     dots: str
     trend: str
-    across: float  # where its label stands, in percent from the left and from above
+    across: float
+    end: float
     down: float
     label: str
+    peak: bool  # the label says the highest value, not the last
+
+    @property
+    def ends_early(self) -> bool:
+        return self.across < ENDS_HERE and not self.peak
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawing. `data` is what the readout under the pointer needs."""
+    """One drawing. `data` is what the readout needs to know of its axes."""
 
     scale: str
     curves: tuple[Curve, ...]
@@ -78,6 +89,7 @@ class LineChart:
     unit: str
     height: int
     plots: tuple[Plot, ...]
+    series: list[dict[str, Any]]  # the points, for the readout
     summary: str  # for who does not see it
     thinned: str  # how many points are drawn where not all are
 
@@ -89,14 +101,18 @@ class LineChart:
 def line_chart(
     name: str, title: str, series: Sequence[Series], *, unit: str = "", x_unit: str = "step", height: int = 150,
     zero: bool = False, log: bool = False, percent: bool = False, marks: Sequence[Mark] = (),
-    span: tuple[float, float] | None = None,
+    span: tuple[float, float] | None = None, peak: bool = False,
 ) -> LineChart | None:  # fmt: skip
-    """A chart of all series that have a point; None where none has. `span` is the least that x covers."""
+    """A chart of all series that have a point; None where none has.
+
+    `span` is the least that x covers. With `peak` a curve is labelled with its highest value, else with its last.
+    """
     kept = [one for one in (_finite(one) for one in series) if any(y is not None for _, y in one.points)]
     if not kept:
         return None
     total = max(len(one.points) for one in kept)
-    drawn = [Series(one.name, thin(one.points), one.colour) for one in kept]
+    limit = min(MOST_POINTS, MOST_OF_A_CHART // len(kept))
+    drawn = [Series(one.name, thin(one.points, limit), one.colour) for one in kept]
     ys = [y for one in drawn for _, y in one.points if y is not None]
     xs = [x for one in drawn for x, _ in one.points]
     if span is not None:
@@ -107,11 +123,18 @@ def line_chart(
         axes.append(other)
     trends = [trend(one.points) for one in kept]
     plots = tuple(
-        _plot(drawn, trends, x_axis, axis, height=height, percent=percent, marks=marks, x_unit=x_unit) for axis in axes
+        _plot(drawn, trends, x_axis, axis, height=height, percent=percent, marks=marks, x_unit=x_unit, peak=peak)
+        for axis in axes
     )
     most = max(len(one.points) for one in drawn)
     thinned = f"{most:,} of {total:,}" if most < total else ""
-    return LineChart(name, title, unit, height, plots, _summary(title, kept, percent, x_unit), thinned)
+    points = [
+        {"name": one.name, "colour": one.colour, "points": [[x, _rounded(y)] for x, y in one.points if y is not None]}
+        for one in drawn
+    ]
+    return LineChart(
+        name, title, unit, height, plots, points, _summary(title, kept, percent, x_unit, axes[0].high), thinned
+    )
 
 
 def _finite(series: Series) -> Series:
@@ -150,16 +173,20 @@ def trend(points: Sequence[Point]) -> list[Point]:
 
 def _plot(
     series: Sequence[Series], trends: Sequence[list[Point]], x_axis: Axis, y_axis: Axis, *, height: int, percent: bool,
-    marks: Sequence[Mark], x_unit: str,
+    marks: Sequence[Mark], x_unit: str, peak: bool,
 ) -> Plot:  # fmt: skip
     drawn = []
     for one, calm in zip(series, trends, strict=True):
         path, dots = _path(one.points, x_axis, y_axis)
-        x, y = next((x, y) for x, y in reversed(one.points) if y is not None)
-        label = f"{one.name} {format_value(y, percent)}".strip()
-        at = _percent(x_axis.place(x)), _percent(1 - y_axis.place(y))
-        drawn.append(Curve(one.name, one.colour, path, dots, _path(calm, x_axis, y_axis)[0], *at, label))
-    downs = spread([curve.down for curve in drawn], LABEL_PIXELS / height * 100)
+        known = [(y, x) for x, y in one.points if y is not None]
+        y, x = max(known) if peak else known[-1]
+        label = f"{one.name} {'peak ' if peak else ''}{format_value(y, percent)}".strip()
+        end = _percent(1 - y_axis.place(y))
+        calm_path, _ = _path(calm, x_axis, y_axis)
+        drawn.append(
+            Curve(one.name, one.colour, path, dots, calm_path, _percent(x_axis.place(x)), end, end, label, peak)
+        )
+    downs = spread([curve.end for curve in drawn], LABEL_PIXELS / height * 100)
     curves = tuple(replace(curve, down=down) for curve, down in zip(drawn, downs, strict=True))
     y_ticks = tuple((_percent(1 - y_axis.place(value)), label) for value, label in y_axis.ticks)
     if percent:
@@ -170,14 +197,7 @@ def _plot(
     seen = [(_percent(x_axis.place(mark.x)), mark) for mark in marks if x_axis.low <= mark.x <= x_axis.high]
     data = {
         "x": [x_axis.low, x_axis.high], "y": [y_axis.low, y_axis.high], "log": y_axis.log, "percent": percent,
-        "unit": x_unit,
-        "series": [
-            {
-                "name": one.name, "colour": one.colour,
-                "points": [[x, _rounded(y)] for x, y in one.points if y is not None],
-            }
-            for one in series
-        ],
+        "unit": x_unit, "nothing": 0 if y_axis.log else NEARLY_NOTHING * y_axis.high,
     }  # fmt: skip
     x_ticks = tuple((_percent(x_axis.place(value)), label) for value, label in x_axis.ticks)
     return Plot("log" if y_axis.log else "linear", curves, x_ticks, y_ticks, tuple(seen), data)
@@ -206,17 +226,21 @@ def _path(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> tuple[str, str
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """The places moved apart, so that labels do not lie over each other; in percent, `gap` the least distance."""
+    """The places moved apart as little as can be, so that labels do not lie over each other; those that crowd stand
+    around their middle. In percent, `gap` the least distance, inside 0 to 100 where there is room."""
     order = sorted(range(len(places)), key=lambda at: places[at])
-    moved = list(places)
-    for before, at in pairwise(order):
-        moved[at] = max(moved[at], moved[before] + gap)
-    over = max(moved, default=0.0) - 100
-    if over > 0:  # push back from below
-        limit = 100.0
-        for at in reversed(order):
-            moved[at] = min(moved[at], limit)
-            limit = moved[at] - gap
+    groups: list[tuple[float, int]] = []  # (where its first would stand, how many), as in an isotonic regression
+    for number, at in enumerate(order):
+        middle, count = places[at] - number * gap, 1
+        while groups and groups[-1][0] > middle:
+            before, many = groups.pop()
+            middle, count = (before * many + middle * count) / (many + count), count + many
+        groups.append((middle, count))
+    lowest = max(0.0, 100 - (len(places) - 1) * gap)
+    firsts = [min(max(first, 0.0), lowest) for first, count in groups for _ in range(count)]
+    moved = [0.0] * len(places)
+    for number, at in enumerate(order):
+        moved[at] = round(firsts[number] + number * gap, 2)
     return moved
 
 
@@ -225,13 +249,16 @@ def format_value(value: float, percent: bool = False) -> str:
     return f"{100 * value:.1f}%" if percent else format_number(value)
 
 
-def _summary(title: str, series: Sequence[Series], percent: bool, x_unit: str) -> str:
+def _summary(title: str, series: Sequence[Series], percent: bool, x_unit: str, high: float) -> str:
+    def words(value: float) -> str:
+        return "about 0" if 0 < abs(value) < NEARLY_NOTHING * high else format_value(value, percent)
+
     parts = []
     for one in series:
         known = [(x, y) for x, y in one.points if y is not None]
         (x0, y0), (x1, y1) = known[0], known[-1]
-        begin = f"{format_value(y0, percent)} at {x_unit} {format_number(x0)}"
-        parts.append(f"{one.name} {begin}, {format_value(y1, percent)} at {x_unit} {format_number(x1)}".strip())
+        begin = f"{words(y0)} at {x_unit} {format_number(x0)}"
+        parts.append(f"{one.name} {begin}, {words(y1)} at {x_unit} {format_number(x1)}".strip())
     return f"{title}: {'; '.join(parts)}"
 
 
@@ -258,21 +285,43 @@ class Histogram:
 
 
 def histogram(bins: Sequence[tuple[float, float, int]], unit: str, limit: float | None = None) -> Histogram | None:
-    """Bars of (from, to, count), `to` exclusive; a limit is drawn where it lies among them. None without a count."""
+    """Bars of (from, to, count) of whole numbers, `to` exclusive; a limit is drawn where it lies among them.
+
+    The axis ends where the counts do. A last bin that is wider than the others, because it holds a long tail, is drawn
+    as wide as they are, and its tick says so. None without a count.
+    """
     most = max((count for _, _, count in bins), default=0)
     if most <= 0:
         return None
-    low, high = min(one[0] for one in bins), max(one[1] for one in bins)
-    axis = linear_axis(low, high, round_ends=False)
-    axis = Axis(low, high, tuple(tick for tick in axis.ticks if low <= tick[0] <= high))
+    filled = [at for at, (_, _, count) in enumerate(bins) if count]
+    bins = bins[filled[0] : filled[-1] + 1]
+    step = min(end - begin for begin, end, _ in bins)
+    tail = bins[-1][1] - bins[-1][0] > step
+    low, high = bins[0][0], bins[-1][0] + step
+    middle = 0.5 if step == 1 else 0.0  # a bar of one number has it at its middle
+    tick = round_step(max(1.0, (high - low) / 5))
+    axis_ticks = label_ticks([at * tick for at in range(math.ceil(low / tick), math.floor(high / tick) + 1)], tick)
+
+    def place(value: float) -> float:
+        return _percent((value - low) / (high - low))
+
     bars = tuple(
         (
-            _percent(axis.place(begin)), _percent((end - begin) / (high - low)), _percent(count / most),
-            f"{begin:,.0f} to {end - 1:,.0f} {unit}: {count:,} rows" if end - begin > 1
-            else f"{begin:,.0f} {unit}: {count:,} rows",
+            place(begin), _percent(step / (high - low)), _percent(count / most),
+            f"{_lengths(begin, end, unit)}: {plural(count, 'row')}",
         )
         for begin, end, count in bins
     )  # fmt: skip
-    ticks = tuple((_percent(axis.place(value)), label) for value, label in axis.ticks)
-    line = _percent(axis.place(limit)) if limit is not None and low <= limit <= high else None
-    return Histogram(bars, ticks, most, line)
+    last = bins[-1][0]
+    end = last if tail or middle else high
+    ticks = [(place(value + middle), label) for value, label in axis_ticks if value <= end]
+    if tail:
+        ticks = [one for one in ticks if place(last) - one[0] > LEAST_BETWEEN_TICKS] + [(place(last), f"{last:,.0f}+")]
+    line = place(limit) if limit is not None and low <= limit <= (last if tail else high) else None
+    return Histogram(bars, tuple(ticks), most, line)
+
+
+def _lengths(begin: float, end: float, unit: str) -> str:
+    if end - begin > 1:
+        return f"{begin:,.0f} to {end - 1:,.0f} {unit}"
+    return plural(int(begin), unit.removesuffix("s"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksmith.base.units import GIB, format_bytes, format_count
+from sparksmith.base.units import GIB, format_bytes, format_count, plural
 from sparksmith.report.charts import Histogram, histogram
 from sparksmith.report.run_records import RunRecords, number
 
@@ -42,13 +42,13 @@ def _data_file(row: dict[str, Any]) -> DataFile:
     limit = int(lengths["max_length"]) if unit == "tokens" else None
     bins = [(float(one["from"]), float(one["to"]), int(one["count"])) for one in lengths["histogram"]]
     facts = (
-        f"{row['rows']:,} rows ({row['format']}); {lengths['shortest']:,} to {lengths['longest']:,} {unit}, "
+        f"{plural(row['rows'], 'row')} ({row['format']}); {lengths['shortest']:,} to {lengths['longest']:,} {unit}, "
         f"median {lengths['median']:,}, 95% up to {lengths['p95']:,}"
     )
     warnings = []
     if over := int(lengths.get("over") or 0):
-        rows = "row is" if over == 1 else "rows are"
-        warnings.append(f"{over:,} {rows} longer than {limit:,} tokens" if limit else f"{over:,} {rows} too long")
+        rows = plural(over, "row is", "rows are")
+        warnings.append(f"{rows} longer than {limit:,} tokens" if limit else f"{rows} too long")
     for key, one, more in (
         ("duplicates", "row repeats an earlier row", "rows repeat an earlier row"),
         ("conflicts", "prompt has different responses", "prompts have different responses"),
@@ -56,7 +56,7 @@ def _data_file(row: dict[str, Any]) -> DataFile:
     ):
         found = row.get(key) or {}
         if count := int(found.get("prompts" if key == "conflicts" else "rows") or 0):
-            warnings.append(f"{count:,} {one if count == 1 else more}{_lines(found.get('lines'), count)}")
+            warnings.append(plural(count, one, more) + _lines(found.get("lines"), count))
     return DataFile(
         ROLES.get(row["role"], str(row["role"])), Path(row["path"]).name, str(row.get("sha256", ""))[:12], facts, unit,
         histogram(bins, unit, limit), limit, tuple(warnings),
@@ -69,16 +69,15 @@ def between_files(records: RunRecords) -> list[str]:
     found = []
     overlap = records.data.get("overlap") or {}
     if rows := int(overlap.get("rows") or 0):
-        held_out = "held-out row is" if rows == 1 else "held-out rows are"
-        found.append(f"{rows:,} {held_out} in the training data too{_lines(overlap.get('lines'), rows)}")
+        held_out = plural(rows, "held-out row is", "held-out rows are")
+        found.append(f"{held_out} in the training data too{_lines(overlap.get('lines'), rows)}")
     if (prompts := int(overlap.get("prompts") or 0)) > rows:
-        held_out = "held-out prompt is" if prompts == 1 else "held-out prompts are"
-        found.append(f"{prompts:,} {held_out} in the training data too")
+        held_out = plural(prompts, "held-out prompt is", "held-out prompts are")
+        found.append(f"{held_out} in the training data too")
     unseen = records.data.get("unseen_characters") or []
     if unseen:
         shown = ", ".join(
-            f"{one['character']} ({one['name']}, {one['rows']:,} {'row' if one['rows'] == 1 else 'rows'})"
-            for one in unseen[:MOST_CHARACTERS]
+            f"{one['character']} ({one['name']}, {plural(one['rows'], 'row')})" for one in unseen[:MOST_CHARACTERS]
         )
         more = f" and {len(unseen) - MOST_CHARACTERS} more" if len(unseen) > MOST_CHARACTERS else ""
         found.append(f"characters of the held-out part that training never saw: {shown}{more}")
@@ -100,7 +99,9 @@ def plain_data(records: RunRecords) -> list[tuple[str, str]]:
         row = records.plan.get(key)
         if isinstance(row, dict):
             rows = row.get("rows")
-            found.append((role, f"{row.get('path')}, {rows:,} rows" if isinstance(rows, int) else str(row.get("path"))))
+            found.append(
+                (role, f"{row.get('path')}, {plural(rows, 'row')}" if isinstance(rows, int) else str(row.get("path")))
+            )
     return found
 
 
@@ -116,17 +117,25 @@ def choices_of(records: RunRecords) -> list[tuple[str, str, str]]:
 
 def asked_of(records: RunRecords) -> list[tuple[str, str, str]]:
     """(key, value, where from) of what was asked for and not decided otherwise: flags first, then the recipe."""
+    return _from_sources(records, "flag", "recipe")
+
+
+def derived_of(records: RunRecords) -> list[tuple[str, str, str]]:
+    """(key, value, why) of what follows from what was asked for."""
+    return [(name, value, why.removeprefix("derived: ")) for name, value, why in _from_sources(records, "derived")]
+
+
+def _from_sources(records: RunRecords, *order: str) -> list[tuple[str, str, str]]:
     decided = {name for name, _, _ in choices_of(records)} | {"name", "description"}
-    order = ("flag", "derived", "recipe")
-    asked = [
+    found = [
         (name, origin)
         for name, origin in _origins(records).items()
         if origin.get("source") in order and name not in decided
     ]
-    asked.sort(key=lambda row: order.index(row[1]["source"]))
+    found.sort(key=lambda row: order.index(row[1]["source"]))
     return [
         (name, show_value(records.plan.get(name, _values(records).get(name))), _source(origin))
-        for name, origin in asked
+        for name, origin in found
     ]
 
 
@@ -197,7 +206,7 @@ def machine_rows(records: RunRecords) -> list[tuple[str, str]]:
     if isinstance(machine, dict):
         rows += [("GPU", f"{gpu.get('name')}, driver {gpu.get('driver')}") for gpu in _gpus(machine)]
         cores, memory = machine.get("cores"), number(machine.get("memory_bytes"))
-        rows.append(("CPU", f"{cores} cores, {machine.get('architecture')}"))
+        rows.append(("CPU", f"{_cores(cores, 'core')}, {machine.get('architecture')}"))
         if memory:
             rows.append(("memory", format_bytes(memory)))
     if python := manifest.get("python"):
@@ -223,7 +232,11 @@ def machine_words(records: RunRecords) -> str:
         return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
     memory = number(machine.get("memory_bytes"))
     cores = machine.get("cores")
-    return f"{cores} CPU cores" + (f" and {memory / GIB:.0f} GiB" if memory else "")
+    return _cores(cores, "CPU core") + (f" and {memory / GIB:.0f} GiB" if memory else "")
+
+
+def _cores(cores: Any, what: str) -> str:
+    return plural(cores, what) if isinstance(cores, int) else f"{cores} {what}s"
 
 
 def resume_command(records: RunRecords) -> str:

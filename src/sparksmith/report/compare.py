@@ -24,13 +24,13 @@ NOT_COMPARED = frozenset({
     "version", "choices", "output_dir", "resume_from_checkpoint", "description", "data_file", "eval_file",
 })  # fmt: skip
 CURVES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("loss", "Training loss", "nats per counted token", {"height": 260, "log": True}),
-    ("eval_loss", "Held-out loss", "nats per counted token", {"height": 260, "log": True}),
+    ("loss", "Training loss", "nats per counted token", {"height": 220, "log": True}),
+    ("eval_loss", "Held-out loss", "nats per counted token", {"height": 220, "log": True}),
     ("eval_wer", "WER on the held-out part", "", {"percent": True, "zero": True}),
     ("eval_per", "PER on the held-out part", "", {"percent": True, "zero": True}),
     ("eval_cer", "CER on the held-out part", "", {"percent": True, "zero": True}),
     ("eval_exact_match", "Exact match on the held-out part", "", {"percent": True, "zero": True}),
-    ("learning_rate", "Learning rate", "", {"zero": True}),
+    ("learning_rate", "Learning rate", "", {"zero": True, "peak": True}),
     ("grad_norm", "Gradient norm", "before clipping", {"zero": True}),
     ("tokens_per_second", "Throughput", "non-padding tokens/s", {"zero": True}),
     ("memory_available_bytes", "Memory available", "GiB", {"zero": True}),
@@ -50,12 +50,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One rate of every run; `best` are the places of the best, empty where the runs cannot be compared."""
+    """One rate of every run. `best` is the place of the run whose interval lies beside all others, None where no run is
+    told apart; `overlap` then says which intervals overlap with that of the best rate."""
 
     heading: str
     meaning: str
     measured: tuple[Measured | None, ...]
-    best: frozenset[int]
+    best: int | None
+    overlap: str
 
 
 def render_comparison(
@@ -80,7 +82,7 @@ def render_comparison(
 
 def _compared(at: int, records: RunRecords, state: State) -> Compared:
     state = State(state.name, records.discretion.text(state.why))
-    return Compared(chr(ord("A") + at), f"run-{at}", records, state, summary_of(records))
+    return Compared(_letter(at), f"run-{at}", records, state, summary_of(records))
 
 
 def charts_of(runs: Sequence[Compared]) -> list[LineChart]:
@@ -135,14 +137,37 @@ def score_lines(runs: Sequence[RunRecords], *, comparable: bool) -> list[ScoreLi
     lines = []
     for name, heading, meaning in RATES:
         measured = tuple(answers.read_rate((run.evaluation or {}).get("scores"), name) for run in runs)
-        known = [(one.rate, at) for at, one in enumerate(measured) if one is not None]
+        known = {at: one for at, one in enumerate(measured) if one is not None}
         if not known:
             continue
-        best = (max if name in HIGHER_IS_BETTER else min)(rate for rate, _ in known)
-        places = frozenset(at for rate, at in known if rate == best)
-        told = comparable and len(known) > 1 and len(places) < len(known)
-        lines.append(ScoreLine(heading, meaning, measured, places if told else frozenset()))
+        best, overlap = None, ""
+        if (
+            comparable
+            and len(known) > 1
+            and all(one.low is not None and one.high is not None for one in known.values())
+        ):
+            first = (max if name in HIGHER_IS_BETTER else min)(known, key=lambda at: known[at].rate)
+            near = [at for at, one in known.items() if at != first and _overlap(one, known[first])]
+            best = None if near else first
+            overlap = _overlap_words(sorted([first, *near]), len(known)) if near else ""
+        lines.append(ScoreLine(heading, meaning, measured, best, overlap))
     return lines
+
+
+def _overlap(one: Measured, other: Measured) -> bool:
+    assert one.low is not None and one.high is not None and other.low is not None and other.high is not None
+    return one.low <= other.high and other.low <= one.high
+
+
+def _overlap_words(places: list[int], known: int) -> str:
+    letters = [_letter(at) for at in places]
+    if len(letters) == known:
+        return "intervals overlap"
+    return f"{', '.join(letters[:-1])} and {letters[-1]} overlap"
+
+
+def _letter(at: int) -> str:
+    return chr(ord("A") + at)
 
 
 def _scored_on(run: RunRecords) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from sparksmith.base.units import GIB
+from sparksmith.base.units import GIB, format_seconds
+from sparksmith.report.answers import read_rate
 from sparksmith.report.charts import LineChart, Mark, Series, line_chart
 from sparksmith.report.run_records import RunRecords, number
 
@@ -20,6 +21,7 @@ ERRORS = (
     ("eval_stress_error", "stress error", "run-3"),
     ("eval_cer", "CER", "grey"),
 )
+TOLD = (("wer", "WER"), ("per", "PER"), ("exact_match", "exact match"))  # of an evaluation, among the events
 LINES = {"stopped", "resumed", "failed", "died"}  # kinds of happenings that a line goes through the curves for
 TICKS = {"saved": "● a save", "warning": "◆ a warning"}
 MOST_TICKS = 50
@@ -29,16 +31,18 @@ LAST_MOMENT = 253_402_300_800  # the year 10000
 
 @dataclass(frozen=True)
 class Happening:
-    """A row of the list of events. `step` is the one told, or the last that was known then."""
+    """A row of the list of events. `step` is the one told, or the last that was known then. `until` is the last of
+    several that are told in one row."""
 
     kind: str
     time: float
     step: float
     text: str
+    until: Happening | None = None
 
 
 def happenings(records: RunRecords) -> list[Happening]:
-    """What a reader wants to know of the events, in their order; saves in a row are one."""
+    """What a reader wants to know of the events, in their order."""
     times = [number(line.get("time")) or 0.0 for line in records.metrics]
     in_order = all(a <= b for a, b in pairwise(times))
     found: list[Happening] = []
@@ -69,9 +73,12 @@ def happenings(records: RunRecords) -> list[Happening]:
         elif kind == "warning":
             add("warning", message, at, step)
         elif kind == "training_finished":
-            add("trained", f"trained to step {step:,.0f}", at, step)
+            took = number(event.get("seconds"))
+            add("trained", f"trained to step {step:,.0f}" + (f" in {format_seconds(took)}" if took else ""), at, step)
         elif kind == "evaluation":
-            add("evaluated", "evaluated", at, step)
+            rates = [(heading, read_rate(event.get("scores"), name)) for name, heading in TOLD]
+            told = ", ".join(f"{heading} {rate.text}" for heading, rate in rates if rate)
+            add("evaluated", f"evaluated: {told}" if told else "evaluated", at, step)
         elif kind == "job_finished":
             open_job = False
             stopped = event.get("exit_code") != 0
@@ -131,14 +138,15 @@ def marks_in_words(marks: list[Mark]) -> str:
 
 
 def listed(found: list[Happening]) -> list[Happening]:
-    """For the list: saves in a row are one row."""
+    """For the list: three saves or more in a row are one row, from the first to the last."""
     rows: list[Happening] = []
     run: list[Happening] = []
 
     def close() -> None:
         if len(run) > 2:
-            text = f"saved {len(run)} checkpoints, of steps {run[0].step:,.0f} to {run[-1].step:,.0f}"
-            rows.append(Happening("saved", run[-1].time, run[-1].step, text))
+            gaps = {after.step - before.step for before, after in pairwise(run)}
+            often = f", one every {gaps.pop():,.0f} steps" if len(gaps) == 1 else ""
+            rows.append(replace(run[0], text=f"saved {len(run):,} checkpoints{often}", until=run[-1]))
         else:
             rows.extend(run)
         run.clear()
@@ -153,8 +161,8 @@ def listed(found: list[Happening]) -> list[Happening]:
     return rows
 
 
-def charts_of(records: RunRecords, marks: list[Mark]) -> list[LineChart]:
-    """The run's charts, the loss first; what was never measured has none."""
+def charts_of(records: RunRecords, marks: list[Mark]) -> tuple[list[LineChart], list[LineChart]]:
+    """The run's charts: what it learnt, the loss first, and how it went. What was never measured has none."""
     span = (0.0, float(max(records.step, 1)))
 
     def one(name: str, title: str, key: str, scale: float = 1.0, **options: Any) -> LineChart | None:
@@ -174,20 +182,38 @@ def charts_of(records: RunRecords, marks: list[Mark]) -> list[LineChart]:
     no_words = all(
         rate is None for _, rate in records.column("eval_wer")
     )  # elsewhere it is the complement of a curve that is there
-    charts = [
-        line_chart("loss", "Loss", loss, unit=unit, height=280, log=True, **shared),
+    learnt = [
+        line_chart("loss", "Loss", loss, unit=unit, height=240, log=True, **shared),
         line_chart("errors", "Errors on the held-out part", errors, log=True, **rates),
-        line_chart("exact_match", "Exact match", [exact], **rates) if no_words else None,
-        one("learning_rate", "Learning rate", "learning_rate", zero=True),
+        line_chart("exact_match", "Exact match on the held-out part", [exact], **rates) if no_words else None,
+    ]
+    went = [
+        one("learning_rate", "Learning rate", "learning_rate", zero=True, peak=True),
         one("grad_norm", "Gradient norm", "grad_norm", unit="before clipping", zero=True),
         one("tokens_per_second", "Throughput", "tokens_per_second", unit="non-padding tokens/s", zero=True),
         one("memory", "Memory available", "memory_available_bytes", scale=GIB, unit="GiB", zero=True),
-    ]  # fmt: skip
-    return [chart for chart in charts if chart is not None]
+    ]
+    return [chart for chart in learnt if chart is not None], [chart for chart in went if chart is not None]
 
 
-def utc(seconds: float, clock_only: bool = False) -> str:
+def utc(seconds: float, form: str = "%Y-%m-%d %H:%M UTC") -> str:
     """A moment in words; nothing where no calendar has it."""
-    if not 0 <= seconds < LAST_MOMENT:
-        return ""
-    return time.strftime("%H:%M:%S" if clock_only else "%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    return time.strftime(form, time.gmtime(seconds)) if 0 <= seconds < LAST_MOMENT else ""
+
+
+def day(one: Happening) -> str:
+    return utc(one.time, "%Y-%m-%d")
+
+
+def clock(one: Happening) -> str:
+    """The time of day, or from when to when, with the day of the end where it is another."""
+    begin = utc(one.time, "%H:%M:%S")
+    if one.until is None:
+        return begin
+    end = utc(one.until.time, "%H:%M:%S")
+    return f"{begin} to {end if day(one) == day(one.until) else f'{day(one.until)} {end}'}"
+
+
+def steps(one: Happening) -> str:
+    """step 5, or the steps 5 to 20."""
+    return f"step {one.step:,.0f}" if one.until is None else f"steps {one.step:,.0f} to {one.until.step:,.0f}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category, combining
 
+from sparksmith.base.units import plural
 from sparksmith.report.commands import relative
 
 WIDTH = 80
@@ -44,15 +45,15 @@ def data_warnings(facts: dict[str, Any]) -> list[str]:
         if file["duplicates"]["rows"] >= WORTH_A_WARNING * rows:
             found.append(f"{called}: {file['duplicates']['rows']:,} of {rows:,} rows repeat an earlier one")
         if file["conflicts"]["prompts"] >= WORTH_A_WARNING * rows:
-            found.append(f"{called}: {_count(file['conflicts']['prompts'], 'prompt')} with several responses")
+            found.append(f"{called}: {plural(file['conflicts']['prompts'], 'prompt')} with several responses")
         if file["not_nfc"]["rows"]:
             found.append(f"{called}: {file['not_nfc']['rows']:,} of {rows:,} rows are not in Unicode's form NFC")
     overlap, unseen = facts["overlap"], facts["unseen_characters"]
     if overlap and overlap["prompts"]:
-        found.append(f"held out: {_count(overlap['prompts'], 'prompt')} that the training data has too")
+        found.append(f"held out: {plural(overlap['prompts'], 'prompt')} that the training data has too")
     if unseen:
         shown = " ".join(show_character(one["character"]) for one in unseen[:CHARACTERS_SHOWN])
-        found.append(f"held out: {_count(len(unseen), 'character')} that the training data lacks: {shown}")
+        found.append(f"held out: {plural(len(unseen), 'character')} that the training data lacks: {shown}")
     return found
 
 
@@ -96,7 +97,7 @@ def _findings(file: dict[str, Any]) -> list[str]:
         long,
         f"duplicates: {_rows(file['duplicates']['rows'], rows)}{_lines(file['duplicates'])}",
         "conflicts: "
-        + (f"{_count(conflicts['prompts'], 'prompt')} with several responses" if conflicts["prompts"] else "none")
+        + (f"{plural(conflicts['prompts'], 'prompt')} with several responses" if conflicts["prompts"] else "none")
         + _lines(conflicts),
         f"not in Unicode's form NFC: {_rows(file['not_nfc']['rows'], rows)}{_lines(file['not_nfc'])}",
     ]
@@ -114,12 +115,12 @@ def _describe_both(facts: dict[str, Any]) -> list[str]:
     both = "none"
     if overlap["prompts"]:
         same = f"{_rows(overlap['rows'], rows)} with the same response"
-        both = f"{_count(overlap['prompts'], 'prompt')} of the held-out part, {same}"
+        both = f"{plural(overlap['prompts'], 'prompt')} of the held-out part, {same}"
     lines = ["", "data and held out", *_wrap(f"in both: {both}{_lines(overlap)}")]
     lines += _wrap(f"characters of the held-out part that the data lacks: {len(unseen) or 'none'}")
     for one in unseen[:CHARACTERS_SHOWN]:
         code = f"U+{ord(one['character']):04X}"
-        where = f"in {_count(one['rows'], 'row')}, first in line {one['line']}"
+        where = f"in {plural(one['rows'], 'row')}, first in line {one['line']}"
         shown = show_character(one["character"])
         name = "" if one["name"] == code else f" {one['name']}"
         lines.append(f"    {'' if shown == code else shown:<3}{code}{name}, {where}")
@@ -132,11 +133,7 @@ def _rows(count: int, of: int) -> str:
     if not count:
         return "none"
     share = f"{count / of:.1%}" if count / of >= 0.0005 else "under 0.1%"
-    return f"{_count(count, 'row')} ({share})"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{plural(count, 'row')} ({share})"
 
 
 def _lines(finding: dict[str, Any]) -> str:

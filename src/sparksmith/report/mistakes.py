@@ -20,7 +20,7 @@ def worst_table(worst: Sequence[Any], separated: str | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("line", justify="right", no_wrap=True)
     table.add_column("wrong", justify="right", no_wrap=True)
-    table.add_column(Text.assemble("alignment: ", ("[truth→prediction]", WRONG)))
+    table.add_column(Text.assemble("alignment: ", ("[truth→prediction]", WRONG)), overflow="fold")  # none of it is cut
     table.add_column("prompt", max_width=22)  # the last one: text from right to left moves nothing that follows
     for row in worst:
         edits = edits_text([[(edit.expected, edit.predicted) for edit in word] for word in row.words], separated)
@@ -43,15 +43,15 @@ def confusion_table(confusions: Sequence[Any]) -> Table:
 def edits_text(words: Iterable[Iterable[tuple[str | None, str | None]]], separated: str | None) -> Text:
     """An alignment as one line: `ɒ [b→bː] ɒ`. What is left out is `[b→]`, what is added `[→b]`.
 
-    `words` holds (expected, predicted) pairs. With `phones` a space stands between phones; with `words` between words;
-    characters that are wrong beside each other share their brackets.
+    `words` holds (expected, predicted) pairs. With `phones` a space stands between phones, else between words, and
+    units that are wrong beside each other share their brackets.
     """
     between = " " if separated == "phones" else ""
     units: list[tuple[str, bool]] = []
     for at, word in enumerate(words):
         if at:
             units.append((" ", True))
-        for number, (expected, predicted) in enumerate(word if between or separated else _joined(word)):
+        for number, (expected, predicted) in enumerate(word if between else _joined(word)):
             if number and between:
                 units.append((between, True))
             right = expected == predicted

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sparksmith import __version__
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import write_atomic
-from sparksmith.base.units import format_seconds
+from sparksmith.base.units import format_bytes, format_seconds, plural
 from sparksmith.report import answers, circumstances, curves
 from sparksmith.report.run_records import RunRecords, number, read_records
+from sparksmith.runs.best import find_best, metric_of
 from sparksmith.runs.layout import RunFolder
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def describe_run(records: RunRecords, state: State | None, now: float) -> dict[s
     happened = section("events.jsonl", lambda: curves.happenings(records)) or []
     marks = curves.marks_of(happened)
     listed = curves.listed(happened)
-    charts = section("metrics.jsonl", lambda: curves.charts_of(records, marks))
+    learnt, went = section("metrics.jsonl", lambda: curves.charts_of(records, marks)) or ([], [])
     scores = section("evaluation.json", lambda: answers.score_rows(evaluation)) or []
     worst = section("evaluation.json (worst)", lambda: answers.worst_of(evaluation)) if "worst" in evaluation else None
     confusions = None
@@ -90,23 +91,25 @@ def describe_run(records: RunRecords, state: State | None, now: float) -> dict[s
         "written": curves.utc(now),
         "name": records.name,
         "folder": records.discretion.folder(),
-        "description": str(records.plan.get("description") or ""),
+        "description": _sentence(str(records.plan.get("description") or "")),
         "begun": _moment(manifest.get("created")),
         "state": state,
         "step": records.step,
         "max_steps": records.max_steps,
         "summary": summary_of(records),
-        "headline": answers.headline(scores),
         "cards": answers.cards(scores),
         "scores": scores,
         "percent": answers.percent,
         "evaluation": evaluation,
-        "charts": charts,
+        "learnt": learnt,
+        "went": went,
         "marked": curves.marks_in_words(marks),
         "happenings": listed[-curves.MOST_LISTED :],
         "earlier": max(0, len(listed) - curves.MOST_LISTED),
-        "clock": functools.partial(curves.utc, clock_only=True),
-        "utc": curves.utc,
+        "day": curves.day,
+        "clock": curves.clock,
+        "steps": curves.steps,
+        "size": format_bytes,
         "confusions": confusions,
         "samples": section("predictions.jsonl", lambda: answers.samples_of(records)),
         "worst": worst,
@@ -115,6 +118,7 @@ def describe_run(records: RunRecords, state: State | None, now: float) -> dict[s
         "plain_data": [] if files else circumstances.plain_data(records),
         "choices": section("plan.json", lambda: circumstances.choices_of(records)),
         "asked": section("settings.json", lambda: circumstances.asked_of(records)),
+        "derived": section("settings.json", lambda: circumstances.derived_of(records)),
         "all_keys": section("plan.json", lambda: circumstances.all_keys(records)),
         "machine": section("manifest.json", lambda: circumstances.machine_rows(records)),
         "checkpoints": records.checkpoints,
@@ -132,15 +136,19 @@ def summary_of(records: RunRecords) -> str:
     rows = train.get("rows") if isinstance(train, dict) else None
     parts = [circumstances.model_words(records)]
     if isinstance(rows, int):
-        parts.append(f"{rows:,} rows")
+        parts.append(plural(rows, "row"))
     batch = plan.get("batch_size")
-    parts.append(f"{records.step:,} steps" + (f" of batch {batch}" if batch else ""))
+    parts.append(plural(records.step, "step") + (f" of batch {batch}" if batch else ""))
     if seconds := curves.seconds_of(records):
         parts.append(format_seconds(seconds))
     if machine := circumstances.machine_words(records):
         parts.append(machine)
     words = " · ".join(parts)
-    return f"A {words[2:]}" if words.startswith("a ") else words  # a model's id stays as it is
+    return _sentence(words) if words.startswith("a ") else words  # a model's id stays as it is
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _moment(seconds: Any) -> str:
@@ -149,8 +157,8 @@ def _moment(seconds: Any) -> str:
 
 
 def _best(records: RunRecords) -> str:
-    measured = [kept for kept in records.checkpoints if kept.eval_loss is not None]
-    return min(measured, key=lambda kept: kept.eval_loss or 0.0).name if len(measured) > 1 else ""
+    best = find_best(records.folder.path, metric_of(records.folder))
+    return best.path.name if best is not None and best.measured > 1 else ""
 
 
 def _can_go_on(state: State) -> bool:
@@ -162,10 +170,12 @@ def environment() -> Environment:
     """The templates, with everything that comes from a run escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("sparksmith.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    made.globals["plural"] = plural
+    return made
 
 
 def check_target(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 from sparksmith.report.discretion import Discretion, discretion_of
-from sparksmith.runs.checkpoints import read_seal
+from sparksmith.runs.checkpoints import checkpoint_folders, read_seal
 from sparksmith.runs.layout import RunFolder
 
 LAST_STEP = 10**12  # beyond is damage
@@ -233,7 +233,7 @@ def _discreet_data(data: dict[str, Any], discretion: Discretion) -> dict[str, An
 
 def _read_checkpoints(folder: RunFolder) -> list[Kept]:
     try:
-        sealed = [(path, read_seal(path)) for path in folder.checkpoints()]
+        sealed = [(path, read_seal(path)) for path in checkpoint_folders(folder.path)]
     except OSError:
         return []
     return [

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparksmith.base.files import read_json
-from sparksmith.base.units import format_percent, format_seconds
+from sparksmith.base.units import format_percent, format_seconds, plural
 from sparksmith.report.commands import relative, typable
 from sparksmith.report.mistakes import clip, confusion_table, shorten, worst_table
 from sparksmith.runs.layout import RunFolder
@@ -30,10 +30,11 @@ SHOWN = 5  # predictions shown beside the truth
 CONFUSIONS_AFTER_A_RUN = 5
 CONFUSIONS_SHOWN = 20
 LINES_NAMED = 10
+ROOM_FOR_COUNTS = 72  # columns of a terminal
 
 
-def score_table(columns: Sequence[tuple[str, Scores]]) -> Table:
-    """One column of rates for each (heading, scores), the last with its intervals and counts.
+def score_table(columns: Sequence[tuple[str, Scores]], width: int = 80) -> Table:
+    """One column of rates for each (heading, scores), the last with its intervals and, where there is room, counts.
 
     Where a row is a sentence, the means of the rows' own rates stand below.
     """
@@ -41,7 +42,8 @@ def score_table(columns: Sequence[tuple[str, Scores]]) -> Table:
     table.add_column("", no_wrap=True)
     for heading, _ in columns:
         table.add_column(Text(heading), justify="right", no_wrap=True)
-    table.add_column("errors", style="dim", header_style="dim")
+    if told := width >= ROOM_FOR_COUNTS:
+        table.add_column("errors", style="dim", header_style="dim")
     scores = columns[-1][1]
     for label, name, meaning in ROWS:
         rates: list[Rate | None] = [getattr(each, name) for _, each in columns]
@@ -55,7 +57,7 @@ def score_table(columns: Sequence[tuple[str, Scores]]) -> Table:
                 else "no marked word to compare"
             )
             shown = [format_percent(rate.rate) if rate else "–" for rate in rates[:-1]]
-            table.add_row(label, *shown, format_rate(last) if last else "–", counts)
+            table.add_row(label, *shown, format_rate(last) if last else "–", *([counts] if told else []))
     table.caption = "in brackets: 95% interval, bootstrap over the rows"
     if scores.wer is not None and scores.wer.total > scores.exact_match.total:
         table.caption += "\n" + mean_of_rows(scores)
@@ -95,15 +97,15 @@ def prediction_table(examples: Sequence[Any], predictions: Sequence[str]) -> Tab
 
 
 def show_result(
-    folder: RunFolder, examples: Sequence[Any], untrained: Any, trained: Any, stream: TextIO = sys.stdout
+    folder: RunFolder, examples: Sequence[Any], untrained: Any, trained: Any, stream: TextIO | None = None
 ) -> None:
     """The end of a run: scores beside the untrained model's, five predictions, what is confused most, and what to type
     next."""
-    console = Console(file=stream, highlight=False)
+    console = Console(file=stream or sys.stdout, highlight=False)
     if trained is not None:
         columns = [("untrained", untrained.scores)] if untrained else []
         console.print()
-        console.print(score_table([*columns, ("trained", trained.scores)]))
+        console.print(score_table([*columns, ("trained", trained.scores)], console.width))
         _show_notes(console, trained)
         console.print()
         console.print(prediction_table(examples, trained.predictions))
@@ -123,13 +125,13 @@ def show_evaluation(
     decoding = evaluation.decoding
     console.print(Text(f"{model} on {data}", style="bold"))
     console.print(
-        f"{len(examples):,} rows in {format_seconds(evaluation.seconds)}, {decoding.method}, {decoding.precision}, "
-        f"{decoding.batch_size} at once",
+        f"{plural(len(examples), 'row')} in {format_seconds(evaluation.seconds)}, {decoding.method}, "
+        f"{decoding.precision}, {decoding.batch_size} at once",
         style="dim",
     )
     console.print()
     columns = [("untrained", untrained.scores), ("trained", evaluation.scores)] if untrained else []
-    console.print(score_table(columns or [("rate", evaluation.scores)]))
+    console.print(score_table(columns or [("rate", evaluation.scores)], console.width))
     _show_notes(console, evaluation)
     console.print()
     console.print(prediction_table(examples, evaluation.predictions))
