@@ -1,15 +1,30 @@
-"""Runs that can answer, made without training: a `tiny` model on the pairs of plans.py."""
+"""Runs that can answer, made without training: a `tiny` model on the pairs of plans.py.
+
+And a pipe and a terminal to ask them at.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import select
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from plans import PAIRS, make_plan
 from sparksmith.base.files import write_json
+from sparksmith.cli.main import main
 from sparksmith.runs.checkpoints import seal_checkpoint
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import write_manifest
+
+WORDS = [prompt for prompt, _ in PAIRS]
+TOO_LONG = WORDS[0] * 60
+DATA = "".join(f"{prompt}\t{response}\n" for prompt, response in PAIRS)
 
 
 def make_run(folder: Path, **flags: Any) -> RunFolder:
@@ -36,3 +51,60 @@ def make_run(folder: Path, **flags: Any) -> RunFolder:
     write_json(checkpoint / "trainer_state.json", {"global_step": 1})
     seal_checkpoint(checkpoint, 1)
     return run
+
+
+def converse(monkeypatch, words, talk):
+    """Run the command with pipes on both sides, and talk(ask) beside it: ask(line) gives the next line of output."""
+    asking, asked = os.pipe()
+    answering, answered = os.pipe()
+
+    def ask(line):
+        os.write(asked, line.encode())
+        said = b""
+        while not said.endswith(b"\n") and select.select([answering], [], [], 30)[0]:
+            said += os.read(answering, 1)
+        return said.decode().rstrip("\n")
+
+    heard = []
+
+    def beside():
+        try:
+            heard.extend(talk(ask))
+        finally:
+            os.close(asked)  # so that the command ends, whatever was heard
+
+    thread = threading.Thread(target=beside)
+    with (
+        os.fdopen(asking) as stdin,
+        os.fdopen(answered, "w", encoding="utf-8") as stdout,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["sparksmith", *words])
+        patch.setattr(sys, "stdin", stdin)
+        patch.setattr(sys, "stdout", stdout)
+        thread.start()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        thread.join(60)
+    os.close(answering)
+    return stopped.value.code, heard
+
+
+class Terminal(io.StringIO):
+    """Standard input at which Ctrl+C is pressed."""
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        return 0
+
+
+def type_at_terminal(monkeypatch, capsys, words, typed):
+    """Run the command at a terminal, where `typed(prompt)` is what a user types next. Returns (exit code, errors)."""
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "argv", ["sparksmith", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return stopped.value.code, capsys.readouterr().err

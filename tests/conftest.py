@@ -22,6 +22,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+pytest.register_assert_rewrite("typed")
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers side by side that spin for each other's cores take minutes
 

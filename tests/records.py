@@ -10,8 +10,9 @@ from sparksmith.runs.checkpoints import seal_checkpoint
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import write_manifest
 
+HEADER = b'{"w": {"dtype": "U8", "shape": [350], "data_offsets": [0, 350]}}'
 FILES = {
-    "model.safetensors": b"weights" * 50,
+    "model.safetensors": len(HEADER).to_bytes(8, "little") + HEADER + b"weights" * 50,
     "optimizer.pt": b"moments" * 90,
     "scheduler.pt": b"rate",
     "rng_state.pth": b"r",

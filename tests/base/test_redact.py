@@ -82,6 +82,8 @@ def test_named_secrets(text, expected):
         "hf_hub",
         "a secret place",
         "passwords are not written down",
+        "tiktoken==0.12.0",
+        "because there is no tiktoken == 99 and you require tiktoken==99",
     ],
 )
 def test_what_is_no_secret_stays(text):

@@ -12,6 +12,7 @@ import pytest
 import sparksmith
 from sparksmith.cli.main import VERBS, main
 from sparksmith.cli.recipe import recipe
+from typed import ELSEWHERE, FLAG, check_refusal, every_flag, flags_of, type_words, unknown_flags, without_torch
 
 SOURCE = Path(sparksmith.__file__).parent
 LATIN = "café\tk a f e\n".encode("latin-1")
@@ -21,7 +22,7 @@ BAD = [
     ({}, "trian", 2, "there is no command trian (perhaps you meant train)", "sparksmith --help"),
     ({}, "--nonsense", 2, "No such option", "--help"),
     ({}, "train", 2, "no data: neither the recipe nor a flag names a data_file", "--data_file FILE"),
-    ({}, "train --data_file absent.tsv", 1, "absent.tsv does not exist", "--data_file takes"),
+    ({}, "train --data_file absent.tsv", 1, "absent.tsv does not exist", "data is a TSV"),
     ({"near.tsv": b"a\tb\n"}, "train --data_file absent.tsv", 1, "does not exist", "there are near.tsv"),
     ({}, "train --data_file .", 1, ". is a folder", "ls ."),
     ({"a.tsv": b""}, "train --data_file a.tsv", 1, "a.tsv is empty", "TSV, CSV or JSONL"),
@@ -58,7 +59,7 @@ BAD = [
     ({}, "eval outputs", 2, "Missing argument 'DATA'", "sparksmith eval --help"),
     ({}, "eval outputs absent.tsv", 1, "absent.tsv does not exist", "TSV, CSV or JSONL"),
     ({"a.tsv": b"a\tb\n"}, "eval outputs a.tsv", 1, "outputs does not exist", "RUN is the folder that train printed"),
-    ({"a.tsv": b"a\tb\n"}, "eval a.tsv a.tsv", 1, "a.tsv is a file; a run's or a model's folder is wanted", "ls"),
+    ({"a.tsv": b"a\tb\n"}, "eval a.tsv a.tsv", 1, "a.tsv is a file; a run's or a model's folder", "sparksmith runs"),
     ({"a.tsv": b"a\tb\n", "run/x": b""}, "eval run a.tsv", 1, "run is neither a run nor a model", "ls run"),
     ({"a.tsv": b"a\tb\n", "run/plan.json": b"{}"}, "eval run a.tsv", 1, "run has no checkpoint yet", "first save"),
     ({"a.jsonl": b'{"text": "a"}\n'}, "eval outputs a.jsonl", 1, "no prompts with responses", "TSV of two columns"),
@@ -74,40 +75,25 @@ def type_in(tmp_path, monkeypatch, capsys):
     """Type a command line into a folder with these files; returns (exit code, standard output, standard error)."""
 
     def run(files, words):
-        import shlex
-
         folder = tmp_path / "it's a folder"
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         folder.mkdir(exist_ok=True)
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["sparksmith", *shlex.split(words)])
-        for name in ("torch", "transformers", "trl"):
-            monkeypatch.setitem(sys.modules, name, None)  # importing it is an ImportError, and so a defect
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        shown = capsys.readouterr()
-        return stopped.value.code, shown.out, shown.err
+        without_torch(monkeypatch)
+        return type_words(monkeypatch, capsys, words)
 
     return run
 
 
 @pytest.mark.parametrize(("files", "words", "code", "message", "hint"), BAD, ids=[row[1] for row in BAD])
 def test_bad_command_lines(type_in, files, words, code, message, hint):
-    found, out, err = type_in(files, words)
-    assert found == code
-    assert out == ""
-    assert "Traceback" not in err
+    said = type_in(files, words)
     if message is None:  # a group without a command shows its help
-        assert err.startswith("Usage: ")
+        assert said[:2] == (code, "") and said[2].startswith("Usage: ")
         return
-    assert err.startswith("error: ")
-    assert len(re.findall(r"^error:", err, re.MULTILINE)) == 1
-    assert message in err
-    if hint is not None:
-        (line,) = [line for line in err.splitlines() if line.startswith("hint: ")]
-        assert hint in line
+    check_refusal(said, code, message, hint)
 
 
 def test_nothing_is_written_by_a_command_line_that_is_refused(type_in, tmp_path):
@@ -155,6 +141,44 @@ def strings_of(path: Path) -> list[tuple[int, str]]:
 
 
 COMMAND = re.compile(r"(?<![\w./-])sparksmith (\S+)(?: ([a-z]+)\b)?")
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint", "unknown"),
+    [
+        ("train sft", "hint: --output_dir OTHER, or --device cpu", []),
+        ("eval run data", "hint: --data_file FILE", ["--data_file"]),
+        ("clean run", "hint: sparksmith stop run, or another --output_dir", ["--output_dir"]),
+        ("clean run", "hint: sparksmith train --output_dir OTHER", []),
+        ("runs show run", "hint: sparksmith runs --json", []),
+        ("eval run data", "hint: sparksmith predict run --base", []),  # of what was typed
+        ("predict run text", "hint: sparksmith predict run --base", ["--base"]),
+        ("train", "hint: hf download a --repo-type dataset, and --batch-size 3", []),
+    ],
+)
+def test_the_search_for_flags(typed, hint, unknown):
+    assert unknown_flags(typed.split(), hint) == unknown
+
+
+def test_a_flag_has_every_spelling():
+    assert {"--batch_size", "--batch-size", "--per_device_train_batch_size"} <= flags_of("train")
+    assert "--output" not in flags_of("train") and "--output" in flags_of("report")
+
+
+HINTING = ("base", "cli", "data", "evaluate", "jobs", "model", "recipe", "report", "runs", "train")  # rooms
+
+
+def test_every_flag_in_a_message_is_one_of_some_verb():
+    """That it is one of the verb in which the message appears is looked at wherever a test types a command."""
+    known = set(every_flag())
+    unknown, seen = [], 0
+    for path in sorted(path for room in HINTING for path in (SOURCE / room).rglob("*.py")):
+        for line, text in strings_of(path):
+            found = FLAG.findall(ELSEWHERE.sub("", text))
+            seen += len(found)
+            unknown += [f"{path.relative_to(SOURCE)}:{line}: {flag}" for flag in found if flag not in known]
+    assert unknown == []
+    assert seen > 100
 
 
 def test_every_command_in_a_hint_exists():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
-import sys
 
 import jsonschema
 import pyarrow
@@ -14,9 +12,9 @@ import pytest
 
 from asked import machine
 from sparksmith.cli.data import said_if_slow
-from sparksmith.cli.main import main
 from sparksmith.recipe.plan import Plan
 from sparksmith.runs.records import schema
+from typed import check_refusal, type_words, without_torch
 
 
 def parquet(**columns) -> bytes:
@@ -37,7 +35,7 @@ BAD = [
     ({"a.parquet": PAIRS[:-9]}, "a.parquet", 1, "a.parquet is not a whole parquet file", "download it again"),
     ({"a.parquet": b""}, "a.parquet", 1, "a.parquet is empty", "parquet"),
     ({"a.parquet": b"a\tb\n"}, "a.parquet", 1, "is no parquet file", "--data_format"),
-    ({"a.tsv": PAIRS}, "a.tsv", 1, "is not a text file", "--data_file takes"),
+    ({"a.tsv": PAIRS}, "a.tsv", 1, "is not a text file", "data is a TSV"),
     ({"a.tsv": b"a\tb\n"}, "a.tsv --data_format parquet", 1, "is no parquet file", "--data_format"),
     ({"a.parquet": parquet(x=[{"y": "a"}], z=["b"])}, "a.parquet", 1, "x (struct<y: string>)", "--prompt_column"),
     ({"a.parquet": parquet(x=["a"], y=["b"], z=[1])}, "a.parquet", 1, "z (int64)", "_column x --response_column y"),
@@ -59,7 +57,7 @@ BAD = [
     ({}, "owner/name", 1, "there is no file owner/name; as a dataset on the hub it was not fetched before", "connect"),
     ({}, "owner/name:train:x", 2, "names no split of a dataset", "owner/name:SPLIT"),
     ({}, "owner/name:a/b/c", 2, "names no split of a dataset", "owner/name:CONFIGURATION/SPLIT"),
-    ({}, "not/a/name", 1, "not/a/name does not exist", "--data_file takes"),
+    ({}, "not/a/name", 1, "not/a/name does not exist", "data is a TSV"),
     ({"a.tsv": b"a\tb\n"}, "a.tsv --eval_file owner/name", 1, "there is no file owner/name", "connect"),
 ]  # fmt: skip
 
@@ -73,30 +71,19 @@ def type_in(tmp_path, monkeypatch, capsys):
             (tmp_path / name).write_bytes(content)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("sparksmith.machine.collect.collect", machine)
-        monkeypatch.setattr(sys, "argv", ["sparksmith", *words.split()])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        shown = capsys.readouterr()
-        return stopped.value.code, shown.out, shown.err
+        return type_words(monkeypatch, capsys, words.split())
 
     return run
 
 
 @pytest.fixture
 def no_torch(monkeypatch):
-    for name in ("torch", "transformers", "trl"):
-        monkeypatch.setitem(sys.modules, name, None)  # importing it is an ImportError, and so a defect
+    without_torch(monkeypatch)
 
 
 @pytest.mark.parametrize(("files", "words", "code", "message", "hint"), BAD, ids=[row[1] + row[3] for row in BAD])
 def test_bad_data(type_in, no_torch, tmp_path, files, words, code, message, hint):
-    found, out, err = type_in(files, f"train --data_file {words}")
-    assert (found, out) == (code, "")
-    assert "Traceback" not in err
-    assert len(re.findall(r"^error:", err, re.MULTILINE)) == 1
-    assert message in err
-    (line,) = [line for line in err.splitlines() if line.startswith("hint: ")]
-    assert hint in line
+    check_refusal(type_in(files, f"train --data_file {words}"), code, message, hint)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 

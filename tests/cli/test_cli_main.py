@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 import pytest
@@ -12,12 +11,13 @@ from jsonschema import Draft202012Validator
 
 from asked import GB10, machine
 from sparksmith import __version__
-from sparksmith.cli.main import VERBS, cli, main
+from sparksmith.cli.main import VERBS, cli
 from sparksmith.cli.options import flag_names
 from sparksmith.recipe.plan import Plan
 from sparksmith.recipe.schema import json_schema
 from sparksmith.recipe.shipped import recipe_names, recipe_text
 from sparksmith.runs.records import schema
+from typed import type_words
 
 
 @pytest.fixture
@@ -28,11 +28,7 @@ def type_in(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sparksmith.machine.collect.collect", lambda: machine(GB10))
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["sparksmith", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        shown = capsys.readouterr()
-        return stopped.value.code, shown.out, shown.err
+        return type_words(monkeypatch, capsys, words)
 
     return run
 
@@ -196,8 +192,9 @@ def test_a_checkpoint_that_is_none(type_in, started, tmp_path):
     assert code == 1
     assert "is not a whole checkpoint: trainer_state.json is missing; optimizer.pt is missing" in err
     assert "hint: start afresh with another --output_dir" in err
-    for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt", "model.safetensors"):
+    for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt"):
         (tmp_path / "checkpoint-5" / name).write_text("{}")
+    (tmp_path / "checkpoint-5/model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     code, _, err = type_in("train", "--data_file", "data.tsv", "--resume_from_checkpoint", "checkpoint-5")
     assert (code, "trainer_state.json says no step" in err) == (1, True)
     (tmp_path / "checkpoint-5/trainer_state.json").write_text('{"global_step": 5}')
@@ -227,3 +224,12 @@ def test_without_torch_the_hint_is_the_command_that_makes_an_environment(type_in
 def test_the_jobs_exit_code_is_the_commands(type_in, monkeypatch, started):
     monkeypatch.setattr("sparksmith.jobs.start.run_job", lambda folder: 130)
     assert type_in("train", "--data_file", "data.tsv")[0] == 130
+
+
+def test_recipes_are_listed_with_what_they_want(type_in):
+    _, out, _ = type_in("recipe", "list")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    wants = "(wants --data_file, and --eval_file to be scored)"
+    assert [name for name, line in lines.items() if line.endswith(wants)] == ["g2p-word", "sft"]
+    described = json.loads(type_in("recipe", "list", "--json")[1])["recipes"]
+    assert not any("--" in row["description"] for row in described)  # which stands under the title of a run's page

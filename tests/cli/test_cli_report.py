@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import shlex
-import sys
 import webbrowser
 
 import pytest
 
 from made_runs import write_made_run
-from sparksmith.cli.main import main
+from typed import type_words, without_torch
 
 
 @pytest.fixture
@@ -18,18 +17,8 @@ def type_in(tmp_path, monkeypatch, capsys):
     """Type a command line; returns (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-    for name in ("torch", "transformers", "rapidfuzz"):  # a page needs neither
-        monkeypatch.setitem(sys.modules, name, None)
-
-    def run(words):
-        monkeypatch.setattr(sys, "argv", ["sparksmith", *shlex.split(words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return stopped.value.code, shown.out, shown.err
-
-    return run
+    without_torch(monkeypatch, "rapidfuzz")  # a page needs neither
+    return functools.partial(type_words, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -71,6 +60,11 @@ class TestOne:
         assert 'class="chip died"' in page
         assert "--resume_from_checkpoint" in page
 
+    def test_on_standard_output(self, type_in, run, tmp_path):
+        code, out, err = type_in("report 'a run' --output -")
+        assert (code, out.startswith("<!doctype html>"), err) == (0, True, "")
+        assert [path.name for path in tmp_path.iterdir()] == ["a run"]
+
 
 class TestRefused:
     @pytest.mark.parametrize(
@@ -82,6 +76,7 @@ class TestRefused:
             ("report 'a run' --output 'a run/plan.json'", 1, "is no page of Sparksmith's"),
             ("report 'a run' --output empty", 1, "empty is a folder"),
             ("report 'a run' --output gone/page.html", 1, "gone/page.html cannot be written: No such file"),
+            ("report 'a run' --output - --open", 2, "--open shows a file"),
             ("report 'a run' 'a run'", 2, "one and the same run"),
             ("report 'a run' nothing-there", 1, "nothing-there does not exist"),
         ],
@@ -113,6 +108,16 @@ class TestSeveral:
         page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
         assert "2 runs compared" in page
         assert not run.report.exists()
+
+    def test_only_an_earlier_page_is_replaced_and_that_is_told(self, type_in, run, tmp_path):
+        write_made_run(tmp_path / "other", steps=400)
+        assert type_in("report 'a run' other")[2] == ""
+        _, _, err = type_in("report 'a run' other")
+        assert err == "note: comparison.html of an earlier comparison is replaced; --output OTHER.html keeps it\n"
+        (tmp_path / "comparison.html").write_text("<p>mine</p>")
+        code, out, err = type_in("report 'a run' other")
+        assert (code, out) == (1, "") and "is no page of Sparksmith's" in err and "hint: --output OTHER.html" in err
+        assert (tmp_path / "comparison.html").read_text() == "<p>mine</p>"
 
 
 class TestRunsShow:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shlex
 import sys
 
 import jsonschema
@@ -13,13 +12,14 @@ import pytest
 
 from asked import machine
 from records import write_checkpoint, write_files, write_run
-from sparksmith.cli.main import main
 from sparksmith.jobs.identity import own_identity
 from sparksmith.jobs.lock import hold_folder
 from sparksmith.recipe.plan import Plan
+from sparksmith.runs.checkpoints import checkpoint_folders
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import schema
 from sparksmith.runs.register import register, registered
+from typed import check_refusal, type_words, without_torch
 
 
 @pytest.fixture
@@ -32,17 +32,11 @@ def type_in(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sparksmith.machine.collect.collect", lambda: machine())
     monkeypatch.setattr("sparksmith.jobs.start.run_job", lambda folder: 0)
     monkeypatch.setattr("sparksmith.cli.train.check_torch", lambda: None)
-    for name in ("torch", "transformers", "trl"):
-        monkeypatch.setitem(sys.modules, name, None)
+    without_torch(monkeypatch)
 
     def run(words, answer=""):
-        monkeypatch.setattr(sys, "argv", ["sparksmith", *shlex.split(words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return stopped.value.code, shown.out, shown.err
+        return type_words(monkeypatch, capsys, words)
 
     return run
 
@@ -102,7 +96,7 @@ class TestGoingOn:
         (tmp_path / "data.tsv").write_text("cat\tk æ t\n", encoding="utf-8")
         code, _, err = type_in("train --resume_from_checkpoint")
         assert code == 1
-        assert re.search(r"data_file: 3 rows, \w{8} \(.* in the run, 1 rows, \w{8} \(.* now", err)
+        assert re.search(r"data_file: 3 rows, \w{8} \(.* in the run, 1 row, \w{8} \(.* now", err)
 
     def test_a_named_checkpoint_belongs_to_its_run(self, type_in, begun, tmp_path, monkeypatch):
         (tmp_path / "elsewhere").mkdir()
@@ -146,14 +140,14 @@ BAD = [
     ),
     ("train --output_dir run --resume_from_checkpoint run/checkpoint-5", 1, "optimizer.pt is missing", "checkpoint-4"),
     ("train --output_dir old --resume_from_checkpoint", 1, "is not of this version", "manifest.json"),
-    ("train --output_dir cut --resume_from_checkpoint", 1, "cannot be read as JSON", None),
+    ("train --output_dir cut --resume_from_checkpoint", 1, "settings.json cannot be read as JSON", "--output_dir"),
     ("runs nonsense", 2, "No such command 'nonsense'", "sparksmith runs --help"),
     ("runs show", 2, "Missing argument 'RUN'", "runs show --help"),
-    ("runs show absent", 1, "absent does not exist", "a run is the folder"),
-    ("runs show data.tsv", 1, "data.tsv is no run", "train --help"),
+    ("runs show absent", 1, "absent does not exist", "runs: cut, foreign, garbled, old, run"),
+    ("runs show data.tsv", 1, "data.tsv is no run", "runs: cut"),
     ("runs --jsno", 2, "No such option", "runs --help"),
     ("logs", 2, "Missing argument 'RUN'", "logs --help"),
-    ("logs absent", 1, "absent does not exist", "in "),
+    ("logs absent", 1, "absent does not exist", "runs: cut"),
     ("logs garbled", 1, "line 1, is not JSON", "sed -n 1p"),
     ("stop", 2, "Missing argument 'RUN'", "stop --help"),
     ("stop absent", 1, "absent does not exist", "run"),
@@ -177,14 +171,9 @@ def test_bad_inputs(type_in, tmp_path, words, code, message, hint):
     write_run(tmp_path / "garbled").events.write_text('nonsense\n{"kind": "x", "time": 1}\n')
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign/manifest.json").write_text('{"name": "a web page"}')
-    found, _, err = type_in(words)
-    assert found == code
-    assert len(re.findall(r"^error: ", err, re.MULTILINE)) == 1
-    assert message in err
-    if hint:
-        (line,) = [line for line in err.splitlines() if line.startswith("hint: ")]
-        assert hint in line
-    assert len(folder.checkpoints()) == 2
+    found, out, err = type_in(words)
+    check_refusal((found, out, err), code, message, hint, out=out)  # clean lists before it asks
+    assert len(checkpoint_folders(folder.path)) == 2
 
 
 def test_a_running_job_is_not_started_again_nor_deleted(type_in, begun):
@@ -222,9 +211,125 @@ def test_a_runs_figures_as_json(type_in, tmp_path):
 def test_runs_show(type_in, begun):
     code, out, _ = type_in("runs show outputs")
     assert code == 0
-    assert "planned: it was never started" in out
     assert "checkpoint-10" in out
-    assert f"sparksmith train --output_dir {begun.path} --resume_from_checkpoint" in out
+    assert "follow  sparksmith logs -f outputs" in out
+
+
+def test_a_run_that_was_never_started(type_in, begun, monkeypatch):
+    assert "planned: its job is being started" in type_in("runs show outputs")[1]
+    monkeypatch.setattr("sparksmith.jobs.status.STARTING_SECONDS", 0.0)
+    _, out, _ = type_in("runs show outputs")
+    assert "planned: it was never started" in out
+    assert f"go on  sparksmith train --output_dir {begun.path} --resume_from_checkpoint" in out
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ((), "it loads the libraries and the data"),
+        (("job_started",), "it loads the libraries and the data"),
+        (("job_started", "data_read"), "it loads the model"),
+        (("job_started", "data_read", "model_ready", "warning"), "the model is loaded"),
+        (("job_started", "training_started"), "it trains; no point"),
+    ],
+)
+def test_a_job_before_its_first_step(type_in, tmp_path, kinds, words):
+    folder = write_run(tmp_path / "run", "running", process=own_identity().to_json())
+    folder.events.write_text("".join(json.dumps({"kind": kind, "time": 1}) + "\n" for kind in kinds))
+    assert f"running: {words}" in type_in("runs show run")[1]
+    folder.metrics.write_text('{"step": 3, "loss": 0.5}\n')
+    assert "state  running\n" in type_in("runs show run")[1]
+
+
+def test_a_job_that_is_starting(type_in, tmp_path):
+    folder = write_run(tmp_path / "run", "planned")
+    with hold_folder(folder.path):
+        _, out, _ = type_in("runs show run")
+        assert "running: its job is starting" in out and "logs -f run" in out
+        check_refusal(type_in("stop run"), 1, "is only starting, and cannot hear yet", "sparksmith stop run")
+        code, _, err = type_in("eval run data.tsv")
+        assert (code, "the run run has no checkpoint yet" in err, "sparksmith logs -f" in err) == (1, True, True)
+
+
+def test_a_folder_is_listed_once(type_in, tmp_path):
+    folder = write_run(tmp_path / "again")
+    for number in range(3):
+        register(f"run-{number}", folder, float(number))
+    register("link", RunFolder(tmp_path / "sub/../again"), 0.5)
+    register("other", write_run(tmp_path / "other"), 1.5)
+    listed = json.loads(type_in("runs --json")[1])["runs"]
+    assert [(row["run"], row["folder"]) for row in listed] == [
+        ("run-2", str(folder.path)), ("other", str(tmp_path / "other")),
+    ]  # fmt: skip
+    assert type_in("clean again --yes")[0] == 0
+    assert [run.run for run in registered()] == ["other"]  # none of its older entries comes back
+
+
+def test_damage_is_shown(type_in, tmp_path):
+    folder = write_run(tmp_path / "run", "stopped")
+    write_checkpoint(folder.path, 4)
+    folder.plan.write_text('{"max_st')
+    folder.metrics.write_text("nonsense\n")
+    _, out, _ = type_in("runs show run")
+    assert "damaged  plan.json cannot be read: it is cut off or not JSON" in out
+    assert "damaged  metrics.jsonl is not JSON in line 1" in out
+    assert f"left  it cannot go on; its checkpoints still answer: sparksmith predict {folder.path}/checkpoint-4" in out
+    assert "--resume_from_checkpoint" not in out
+    shown = json.loads(type_in("runs show run --json")[1])
+    jsonschema.validate(shown, schema("status"))
+    assert shown["resume"] is None and len(shown["damaged"]) == 3  # settings.json was never there
+
+
+def test_the_best_checkpoint_is_shown_with_its_metric(type_in, tmp_path):
+    folder = write_run(tmp_path / "run")
+    folder.plan.write_text('{"max_steps": 20, "metric_for_best_model": "wer"}')
+    write_checkpoint(folder.path, 10, eval_loss=0.9, eval_wer=0.25)
+    assert "by WER" not in type_in("runs show run")[1]  # the only one
+    write_checkpoint(folder.path, 20, eval_loss=0.5, eval_wer=0.5)
+    assert "best  checkpoint-10, by WER 25.0% on the held-out part" in type_in("runs show run")[1]
+
+
+class TestWhereARunGoes:
+    def test_outputs_where_it_is_free(self, type_in, tmp_path):
+        assert type_in("train --model tiny --data_file data.tsv")[0] == 0
+        assert RunFolder(tmp_path / "outputs").is_run()
+
+    def test_beside_the_runs_that_outputs_holds(self, type_in, tmp_path):
+        write_run(tmp_path / "outputs/g2p-hebrew-1")
+        for _ in range(2):
+            assert type_in("train --model tiny --data_file data.tsv")[0] == 0
+        assert not RunFolder(tmp_path / "outputs").is_run()
+        assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == ["g2p-hebrew-1", "sft-1", "sft-2"]
+        code, _, err = type_in("train --resume_from_checkpoint")
+        assert code == 1
+        assert "there is no run in" in err and "but it holds some" in err
+        assert "runs: outputs/g2p-hebrew-1, outputs/sft-1, outputs/sft-2" in err
+        assert type_in("train sft --model tiny --data_file data.tsv --resume_from_checkpoint")[0] == 0  # sft-2
+
+    def test_a_recipe_without_a_name(self, type_in, tmp_path):
+        write_run(tmp_path / "outputs/g2p-hebrew-1")
+        (tmp_path / "my.yaml").write_text("model: tiny\ndata_file: data.tsv\n")
+        assert type_in("train my.yaml")[0] == 0
+        assert RunFolder(tmp_path / "outputs/run-1").is_run()
+
+    def test_a_folder_that_was_named_is_taken(self, type_in, tmp_path):
+        write_run(tmp_path / "outputs/g2p-hebrew-1")
+        assert type_in("train --model tiny --data_file data.tsv --output_dir outputs")[0] == 0
+        assert RunFolder(tmp_path / "outputs").is_run()
+
+
+@pytest.mark.parametrize("words", ["--resume_from_checkpoint", "--output_dir new"])
+def test_a_folder_that_is_read_only(type_in, begun, monkeypatch, words):
+    def refuse(*arguments, **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("sparksmith.base.files.tempfile.mkstemp", refuse)
+    before = begun.plan.read_text()
+    code, _, err = type_in(f"train --model tiny --data_file data.tsv --eval_file other.tsv --max_steps 20 "
+                           f"--batch_size 2 --seed 7 {words}")  # fmt: skip
+    assert code == 1
+    assert "cannot be written: Read-only file system" in err and "hint: " in err
+    assert begun.plan.read_text() == before
 
 
 def test_a_running_one_is_shown_with_its_process(type_in, tmp_path):
@@ -268,7 +373,7 @@ def test_the_log_of_a_run_that_died(type_in, tmp_path):
 
 def test_a_job_that_never_spoke_is_not_waited_for(type_in, tmp_path, monkeypatch):
     write_run(tmp_path / "run", "planned")
-    monkeypatch.setattr("sparksmith.cli.logs.STARTING_SECONDS", 0.0)
+    monkeypatch.setattr("sparksmith.jobs.status.STARTING_SECONDS", 0.0)
     assert type_in("logs -f run")[2].startswith("planned: it was never started")
 
 

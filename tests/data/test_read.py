@@ -121,7 +121,7 @@ def test_headers(written, first, header, found):
 
 def test_a_header_that_was_asked_for_may_have_any_number_of_columns(written):
     file = read_data(written("only one\ncat\tk\n"), header="yes")
-    assert file.describe() == "1 prompts with responses (tsv), header 'only one'"
+    assert file.describe() == "1 prompt with its response (tsv), header 'only one'"
 
 
 def test_the_format_that_was_asked_for_wins(written):
@@ -194,7 +194,7 @@ def test_bad_files(written, name, content, message, hint):
 
 
 def test_a_file_that_is_not_there(tmp_path, written):
-    assert "--data_file takes" in str(refusal(tmp_path / "absent.tsv").hint)
+    assert "data is a TSV" in str(refusal(tmp_path / "absent.tsv").hint)
     written("a\tb\n", "words.tsv")
     assert "there are words.tsv" in str(refusal(tmp_path / "absent.tsv").hint)
     assert "does not exist" in refusal(tmp_path / "no folder" / "a.tsv").message

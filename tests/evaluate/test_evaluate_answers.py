@@ -192,6 +192,44 @@ def test_a_run_whose_newest_checkpoint_is_broken_answers_with_the_one_before(run
     refused(run.path, "has no checkpoint yet", "let it train to its first save")
 
 
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda data: data[:-3] + b"???", "is not what was saved (another SHA-256)"),
+        (lambda data: b"\xff" * 8 + data[8:], "is not what was saved (another SHA-256)"),
+        (lambda data: data[:100], "has 100 bytes instead of"),
+    ],
+)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_damaged_weights_are_passed_over(run, spoil, fault, sealed):
+    shutil.copytree(run.path / "checkpoint-1", run.path / "checkpoint-2")
+    seal_checkpoint(run.path / "checkpoint-2", 2)
+    weights = run.path / "checkpoint-2/model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(spoil(good))
+    if not sealed:  # of plain Transformers: only the header and the size can be known
+        (run.path / "checkpoint-2/sparksmith.json").unlink()
+        changed = spoil(good)
+        if len(changed) == len(good) and changed[:8] == good[:8]:
+            assert find_model(str(run.path)).name == "run/checkpoint-2"
+            return
+        fault = "has a header that is damaged"
+    found = find_model(str(run.path))
+    assert found.name == "run/checkpoint-1"
+    (note,) = found.notes
+    assert note.startswith(f"checkpoint-2 is passed over, it is not whole: model.safetensors {fault}")
+    refused(run.path / "checkpoint-2", f"is not whole: model.safetensors {fault}", "another one", "checkpoint-1")
+
+
+def test_weights_that_were_sealed_when_they_were_damaged_are_passed_over(run):
+    shutil.copytree(run.path / "checkpoint-1", run.path / "checkpoint-2")
+    (run.path / "checkpoint-2/model.safetensors").write_bytes(b"nothing")
+    seal_checkpoint(run.path / "checkpoint-2", 2)
+    assert find_model(str(run.path)).notes == (
+        "checkpoint-2 is passed over, it is not whole: model.safetensors has a header that is damaged",
+    )
+
+
 def test_what_only_training_needs_may_be_deleted(run):
     checkpoint = run.path / "checkpoint-1"
     names = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "rng_state_0.pth", "before_averaging.safetensors")
@@ -219,6 +257,19 @@ def test_a_plan_that_cannot_be_read(run):
     refused(run.path, "plan.json is no plan: seed: Input should be a valid integer")
     write_json(run.plan, [1])
     refused(run.path, "is of version None")
+    run.plan.write_text(json.dumps(content)[:100])
+    refused(run.path, "plan.json cannot be read as JSON", f"sparksmith predict {run.path / 'checkpoint-1'} TEXT")
+
+
+def test_the_checkpoints_of_a_run_without_a_plan_still_answer(run):
+    content = run.plan.read_text()
+    run.plan.write_text(content[:100])
+    found = find_model(str(run.path / "checkpoint-1"))
+    assert found.plan is None
+    assert "plan.json cannot be read as JSON" in found.notes[0] and "as a plain model" in found.notes[0]
+    assert len(ask(load_ready(found)).predictions) == len(EXAMPLES)
+    run.plan.unlink()
+    refused(run.path, "has lost its plan.json", "checkpoint-1 TEXT")
 
 
 def test_an_adapter_without_its_base(tmp_path):
@@ -246,7 +297,7 @@ def test_a_checkpoint_with_another_models_configuration(tmp_path):
     write_json(folder / "config.json", {**config, "hidden_size": 32})
     unloadable(folder, "cannot be loaded")
     (folder / "model.safetensors").write_bytes(b"nothing")
-    unloadable(folder, "cannot be loaded")
+    refused(folder, "is not whole: model.safetensors has a header that is damaged")
 
 
 def test_an_adapter_of_another_model(tmp_path):

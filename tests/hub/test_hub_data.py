@@ -189,7 +189,7 @@ def test_without_the_hub_what_was_fetched_is_there(answers, environment):
     for answer, name in ((broken, "we/broken"), (other, "we/lines:other")):
         assert f"there is no file {name}; as a dataset on the hub it was not fetched before" in answer["message"]
         assert "127.0.0.1 cannot be reached" in answer["message"]
-        assert "--data_file FILE" in answer["hint"]
+        assert "name a file that lies here" in answer["hint"]
 
 
 def test_a_newer_commit_is_taken_and_the_older_file_stays(tmp_path):
@@ -204,8 +204,12 @@ def test_a_newer_commit_is_taken_and_the_older_file_stays(tmp_path):
         (newer,) = read(tmp_path, hub.address, "we/lines")
         hub.failing = True
         failing, other = read(tmp_path, hub.address, "we/lines", "we/other")
-    assert failing["path"] == newer["path"] and "nor could it be fetched: Server error '500" in failing["notes"][0]
-    assert "nor could it be fetched: Server error '500" in other["message"] and "--data_file FILE" in other["hint"]
+    assert failing["path"] == newer["path"]
+    assert "nor could it be fetched: Server error '500" in failing["notes"][0]
+    assert (
+        "nor could it be fetched: Server error '500" in other["message"]
+        and "name a file that lies here" in other["hint"]
+    )
     assert newer["title"] == "we/lines:train at commit ffffffff" and newer["rows"] == [list(TWO)]
     assert read_data(Path(first["path"])).examples[0].prompt == "a"
     (offline,) = read(tmp_path, hub.address, "we/lines", HF_HUB_OFFLINE="1")
@@ -226,8 +230,8 @@ def test_the_command_says_which_split_was_taken(tmp_path):
     with serve(hub):
         code, out, err = dry_run("--data_file", "we/lines", "--eval_file", "we/lines")
         assert code == 0, err
-        assert "     data  we/lines:train at commit 01234567: 1 prompts with responses (jsonl)\n" in out
-        assert " held out  we/lines:validation at commit 01234567: 1 prompts with responses (jsonl)\n" in out
+        assert "     data  we/lines:train at commit 01234567: 1 prompt with its response (jsonl)\n" in out
+        assert " held out  we/lines:validation at commit 01234567: 1 prompt with its response (jsonl)\n" in out
         code, out, err = dry_run("--data_file", "we/gated")
     assert (code, out) == (1, "")
     assert err.splitlines() == [

@@ -60,6 +60,7 @@ KEYS = {
     "evaluate_untrained": (True, True),
     "eval_batch_size": (7, True),
     "max_new_tokens": (7, True),
+    "metric_for_best_model": ("cer", True),
     "spaces_separate": ("phones", True),
     "logging_steps": (7, True),
     "save_steps": (7, True),

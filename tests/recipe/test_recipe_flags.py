@@ -60,6 +60,7 @@ EVERY_FLAG = {
     "evaluate_untrained": ("true", True),
     "eval_batch_size": ("16", 16),
     "max_new_tokens": ("99", 99),
+    "metric_for_best_model": ("wer", "wer"),
     "spaces_separate": ("words", "words"),
     "output_dir": ("elsewhere", "elsewhere"),
     "logging_steps": ("3", 3),
@@ -281,3 +282,7 @@ def test_words_after_two_dashes_are_left_alone():
 )
 def test_canonical(typed, name):
     assert canonical(typed) == name
+
+
+def test_a_dataset_by_the_name_that_trls_scripts_use():
+    assert settings_of("--dataset_name", "owner/name:dev").values.data_file == "owner/name:dev"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,21 +87,21 @@ def test_the_device_says_what_was_seen():
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "epochs", "steps"),
+    ("rows", "batch", "epochs", "steps", "words"),
     [
-        (1000, 8, 3, 375),  # 125 a pass
-        (1001, 8, 3, 378),  # 126 a pass: the last batch is not full
-        (1000, 8, 0.5, 63),  # 62.5 rounded up
-        (3, 8, 3, 3),
-        (1, 8, 0.01, 1),  # never none
-        (8, 8, 1, 1),
-        (9, 8, 1, 2),
+        (1000, 8, 3, 375, "3 epochs of 125 steps"),  # 125 a pass
+        (1001, 8, 3, 378, "3 epochs of 126 steps"),  # 126 a pass: the last batch is not full
+        (1000, 8, 0.5, 63, "0.5 epochs of 125 steps"),  # 62.5 rounded up
+        (3, 8, 3, 3, "3 epochs of 1 step"),
+        (1, 8, 0.01, 1, "0.01 epochs of 1 step"),  # never none
+        (8, 8, 1, 1, "1 epoch of 1 step"),
+        (9, 8, 1, 2, "1 epoch of 2 steps"),
     ],
 )
-def test_steps_from_epochs(rows, batch, epochs, steps):
+def test_steps_from_epochs(rows, batch, epochs, steps, words):
     made = plan_of("--batch_size", str(batch), "--num_train_epochs", str(epochs), train=facts(rows))
     assert made.max_steps == steps
-    assert f"{epochs:g} epochs of {math.ceil(rows / batch)} steps" in why(made, "max_steps")
+    assert why(made, "max_steps") == words
 
 
 @pytest.mark.parametrize(
@@ -255,3 +253,25 @@ def test_a_long_value_is_clipped_and_nothing_shown_is_auto():
     rows = {name: value for _, table in describe_whole(made, settings) for name, value, _ in table}
     assert len(rows["system_prompt"]) == 60
     assert {name for name, value in rows.items() if value == "auto"} == READERS_CHOICE
+
+
+@pytest.mark.parametrize(
+    ("words", "held_out", "metric"),
+    [
+        ((), False, "loss"),
+        ((), True, "exact_match"),
+        (("--spaces_separate", "phones"), True, "wer"),
+        (("--spaces_separate", "phones"), False, "loss"),
+        (("--spaces_separate", "phones", "--metric_for_best_model", "eval_loss"), True, "loss"),
+        (("--metric_for_best_model", "cer"), True, "cer"),
+    ],
+)
+def test_the_best_checkpoint_is_the_best_by_the_tasks_score(words, held_out, metric):
+    made = plan_of(*words, train=facts(), held_out=facts(50, name="eval.tsv") if held_out else None)
+    assert made.metric_for_best_model == metric
+
+
+def test_a_plan_from_before_there_was_a_choice_meant_the_loss():
+    content = plan_of(train=facts()).model_dump(mode="json")
+    del content["metric_for_best_model"]
+    assert Plan.model_validate(content).metric_for_best_model == "loss"

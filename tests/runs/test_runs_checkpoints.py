@@ -139,6 +139,20 @@ def test_the_newest_whole_one_is_found_and_the_others_are_told(tmp_path):
     assert names(checkpoint_folders(tmp_path)) == ["checkpoint-5", "checkpoint-10", "checkpoint-20", "checkpoint-100"]
 
 
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
+    for name in (
+        "checkpoint-1000",
+        "checkpoint-200",
+        "checkpoint-30",
+        "checkpoint-x",
+        "checkpoint-5-old",
+        "a-checkpoint-7",
+    ):
+        (tmp_path / name).mkdir()
+    assert names(checkpoint_folders(tmp_path)) == ["checkpoint-30", "checkpoint-200", "checkpoint-1000"]
+    assert checkpoint_folders(tmp_path / "absent") == []
+
+
 @pytest.mark.parametrize(
     ("keep", "best", "left"),
     [

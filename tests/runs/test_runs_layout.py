@@ -44,24 +44,6 @@ def test_a_run_is_a_folder_with_a_marker(here, marker):
     assert begin(here, marker).is_run()
 
 
-def test_checkpoints_are_in_the_order_of_their_steps(here):
-    for name in (
-        "checkpoint-1000",
-        "checkpoint-200",
-        "checkpoint-30",
-        "checkpoint-x",
-        "checkpoint-5-old",
-        "old-checkpoint-7",
-    ):
-        (here / name).mkdir()
-    assert [path.name for path in RunFolder(here).checkpoints()] == [
-        "checkpoint-30",
-        "checkpoint-200",
-        "checkpoint-1000",
-    ]
-    assert RunFolder(here / "absent").checkpoints() == []
-
-
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_plain_folder_is_what_it_says(here, own_home, resume):
     assert choose_folder("outputs", resume=resume).path == here / "outputs"
@@ -116,18 +98,28 @@ def test_a_run_is_found_by_its_folder_or_a_checkpoint(here):
 def test_a_run_that_is_not_found(here):
     with pytest.raises(SparksmithError, match="outputs does not exist") as caught:
         find_run("outputs")
-    assert "no folders" in str(caught.value.hint)
-    for number in range(10):
-        (here / f"run-{number}").mkdir()
-    (here / ".hidden").mkdir()
-    with pytest.raises(SparksmithError) as caught:
-        find_run("outputs")
-    assert str(caught.value.hint).endswith("run-0, run-1, run-2, run-3, run-4, run-5, run-6, run-7 ...")
+    assert "sparksmith runs lists all runs" in str(caught.value.hint)
+    (here / "run-1").mkdir()
     with pytest.raises(SparksmithError, match="run-1 is no run: it has no manifest"):
         find_run("run-1")
-    with pytest.raises(SparksmithError, match="does not exist") as caught:
+    with pytest.raises(SparksmithError, match="does not exist"):
         find_run("absent/outputs")
-    assert "no such folder" in str(caught.value.hint)
     (here / "file").touch()
     with pytest.raises(SparksmithError, match="is no run"):
         find_run("file")
+
+
+def test_the_runs_that_lie_near_are_named(here):
+    for number in range(9):
+        begin(here / f"outputs/it's {number}")
+    (here / "outputs/empty").mkdir()
+    (here / "link").symlink_to(here / "outputs")
+    first = ", ".join(f"'outputs/it'\"'\"'s {number}'" for number in range(8))
+    for name, message in (
+        ("outputs", "outputs is no run, but holds some"),
+        ("outputs/empty", "is no run: it has no manifest"),
+        ("output", "output does not exist"),
+    ):
+        with pytest.raises(SparksmithError, match=message) as caught:
+            find_run(name)
+        assert str(caught.value.hint).endswith(f"runs: {first} ...")

@@ -18,7 +18,8 @@ TOKEN = re.compile(
 )
 URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|(?<=://)[^/\s:@]{8,}(?=@)")
 SECRET_NAME = r"(?:[\w-]*(?:(?:api|access|secret|private)[_-]?key|token|secret|passw(?:or)?d|credential)s?)"
-ASSIGNED = re.compile(rf"(?i)(\b{SECRET_NAME}[\"']?\s*[=:]\s*[\"']?)(?!\[redacted)[^\s\"',;]+")
+# tiktoken==0.12 is a requirement
+ASSIGNED = re.compile(rf"(?i)(\b{SECRET_NAME}[\"']?\s*[=:](?!=\s*\d)\s*[\"']?)(?!\[redacted)[^\s\"',;]+")
 NAME = re.compile(rf"(?i)^{SECRET_NAME}$")
 NOT_SECRET = frozenset({"max_new_tokens", "tokens", "eos_token", "pad_token", "non_padding_tokens"})
 

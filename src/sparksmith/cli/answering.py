@@ -43,11 +43,18 @@ BATCH_SIZE = number_option("batch_size", "answers generated at once; halved wher
 DEVICE = choice_option("device", "auto", "cpu", "cuda", default="auto", help="where to compute")
 
 
-def find_checked(name: str, device: str) -> Found:
-    """What RUN names, told with what was passed over; and the device is there. Raises `SparksmithError`."""
+def find_model_slowly(name: str) -> Found:
+    """What RUN names; said after two seconds, as every byte of the weights is checked. Raises `SparksmithError`."""
+    from sparksmith.cli.data import said_if_slow
     from sparksmith.evaluate.find import find_model
 
-    found = find_model(name)
+    with said_if_slow(f"checking the weights of {name}"):
+        return find_model(name)
+
+
+def find_checked(name: str, device: str) -> Found:
+    """What RUN names, told with what was passed over; and the device is there. Raises `SparksmithError`."""
+    found = find_model_slowly(name)
     check_device(device)
     for note in found.notes:
         click.echo(f"warning: {note}", err=True)

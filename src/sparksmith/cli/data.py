@@ -60,6 +60,28 @@ def read_files(values: Any) -> list[Named]:
     return files
 
 
+def warn_of_headers(files: Sequence[Named]) -> None:
+    """Say on standard error where a first line that is taken as a row looks like column names."""
+    from sparksmith.data.headers import doubt_first_row, share_first_row
+
+    doubts = {
+        label: doubt_first_row(file.examples) if file.may_have_header else None for label, file in files
+    }  # fmt: skip
+    both = len(files) > 1 and all(file.may_have_header for _, file in files)
+    if both and share_first_row(files[0][1].examples, files[1][1].examples):
+        doubts = {label: doubt or "both files begin with it" for label, doubt in doubts.items()}
+    for label, file in files:
+        if doubts[label]:
+            first = file.examples[0]
+            click.echo(
+                f"warning: {label}: line {first.line} of {file.title} looks like column names, and is taken as a row: "
+                f"{first.prompt!r}, {first.response!r} ({doubts[label]})",
+                err=True,
+            )
+    if any(doubts.values()):
+        click.echo("hint: --header yes leaves it out; --header no says that it is a row", err=True)
+
+
 def look_at(plan: Any, files: Sequence[Named], *, tokens: bool) -> dict[str, Any]:
     """The record data.json. With `tokens`, lengths are in tokens where the plan's tokenizer is at hand."""
     from sparksmith.data.check import data_facts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,9 +19,12 @@ from sparksmith.cli.answering import (
     SYSTEM_PROMPT,
     check_device,
     choice_option,
+    find_model_slowly,
     text_option,
     warn,
 )
+from sparksmith.cli.data import said_if_slow, warn_of_headers
+from sparksmith.report.commands import relative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from sparksmith.evaluate.find import Found
     from sparksmith.evaluate.load import Ready
     from sparksmith.evaluate.result import Evaluation
+    from sparksmith.recipe.plan import Plan
+
+TABLES = ("tsv", "csv")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,13 +55,13 @@ if TYPE_CHECKING:
 @MAX_NEW_TOKENS
 @BATCH_SIZE
 @choice_option("data_format", "auto", "tsv", "csv", "jsonl", "parquet", default="auto", help="how to read a local file")
-@choice_option("header", "auto", "yes", "no", default="auto", help="whether a table starts with column names")
+@choice_option("header", "auto", "yes", "no", help="whether a table starts with column names; a run knows its own")
 @text_option("prompt_column", "the column of the prompt, where there are several; a run knows its own")
 @text_option("response_column", "the column of the response, likewise")
 @DEVICE
 @choice_option("precision", "auto", "bf16", "fp32", default="auto", help="of matrix products; auto: as in training")
 def evaluate(
-    run: str, data: str, as_json: bool, base: bool | None, device: str, data_format: str, header: str,
+    run: str, data: str, as_json: bool, base: bool | None, device: str, data_format: str, header: str | None,
     prompt_column: str | None, response_column: str | None, **asking: Any,
 ) -> None:  # fmt: skip
     """Score RUN's greedy answers to all of DATA, and show where they are wrong.
@@ -61,22 +69,22 @@ def evaluate(
     RUN is a run's folder, a checkpoint, a model's folder or a hub id; DATA a file of prompts with responses (TSV, CSV,
     JSONL, parquet) or a dataset on the hub, owner/name or owner/name:split.
     """
-    from sparksmith.evaluate.find import find_model
-
+    if Path(run).is_file() and Path(data).is_dir():
+        raise UsageProblem(
+            f"{run} is a file and {data} a folder: the run comes first",
+            f"sparksmith eval {shlex.quote(data)} {shlex.quote(run)}",
+        )
     found, problem = None, None
     try:
-        found = find_model(run)
+        found = find_model_slowly(run)
     except SparksmithError as error:  # told after what is wrong with the data
         problem = error
-    plan = found.plan if found else None
-    file = _read(
-        data, data_format=data_format, header=header,
-        prompt_column=prompt_column or (plan.prompt_column if plan else None),
-        response_column=response_column or (plan.response_column if plan else None),
-    )  # fmt: skip
+    file = _read(data, found.plan if found else None, data_format, header, prompt_column, response_column)
     examples = [example for example in file.examples if example.can_be_scored]
     if not examples:
         raise SparksmithError(f"{data} has no prompts with responses to compare with", "a TSV of two columns, or JSONL")
+    warn_of_headers([("data", file)])
+    plan = found.plan if found else None
     if found is None:
         assert problem is not None
         raise problem
@@ -87,27 +95,85 @@ def evaluate(
     check_device(device)
     for note in found.notes:
         warn(note)
+    _say_which_is_best(found)
     from sparksmith.cli.environment import check_torch
 
     check_torch()
     trained, untrained, name = _score(found, file, examples, base=base, device=device, asking=asking)
+    separated = asking["spaces_separate"] or (plan.spaces_separate if plan else None)
     if as_json:
         record = trained.to_json(model=name, data=data, rows=len(examples), untrained=untrained)
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        _say_what_else(found, separated, examples, base=False, untrained=untrained is not None)
         return
     from sparksmith.report.scores import show_evaluation
 
     show_evaluation(examples, trained, model=name, data=data, untrained=untrained)
-    if plan is not None and untrained is None and base is None:
-        click.echo("hint: --base scores the untrained model beside it", err=True)
+    _say_what_else(found, separated, examples, base=base, untrained=untrained is not None)
 
 
-def _read(name: str, **options: Any) -> DataFile:
-    from sparksmith.cli.data import said_if_slow
-    from sparksmith.data.named import read_named
+def _read(
+    name: str, plan: Plan | None, data_format: str, header: str | None, prompt_column: str | None,
+    response_column: str | None,
+) -> DataFile:  # fmt: skip
+    """The data, read as the run's was where nothing else is said and it is a file of the same kind."""
+    from sparksmith.data.named import locate_named
+    from sparksmith.data.read import find_format, read_data
 
     with said_if_slow(f"reading {name}"):
-        return read_named(name, "eval", say=lambda text: click.echo(f"note: {text}", err=True), **options)
+        located = locate_named(name, "eval", data_format, say=lambda text: click.echo(f"note: {text}", err=True))
+        found_format = find_format(located.path, located.data_format)
+        as_before = []
+        if plan is not None and _kind(found_format) == _kind(plan.train_data.format):
+            if header is None and found_format in TABLES and plan.header != "auto":
+                header = plan.header
+                as_before.append(f"--header {header}")
+            if plan.prompt_column is not None and plan.response_column is not None:
+                if prompt_column is None:
+                    prompt_column = plan.prompt_column
+                    as_before.append(f"--prompt_column {shlex.quote(prompt_column)}")
+                if response_column is None:
+                    response_column = plan.response_column
+                    as_before.append(f"--response_column {shlex.quote(response_column)}")
+        if as_before:
+            click.echo(f"note: {name} is read as in training: {' '.join(as_before)}", err=True)
+        return read_data(
+            located.path, located.data_format, header or "auto", prompt_column=prompt_column,
+            response_column=response_column, name=located.title,
+        )  # fmt: skip
+
+
+def _kind(data_format: str) -> str:
+    """Tables, whose cells have places; or rows, whose fields have names."""
+    return "table" if data_format in TABLES else "rows"
+
+
+def _say_which_is_best(found: Found) -> None:
+    """A run answers with its newest checkpoint; another one may be better."""
+    from sparksmith.runs.best import find_best, metric_of
+
+    if found.folder is None:
+        return
+    best = find_best(found.folder.path, metric_of(found.folder))
+    if best is not None and best.path.name != Path(found.source).name:
+        path = shlex.quote(relative(best.path))
+        click.echo(f"note: by {best.describe()} when it was saved, the best checkpoint is {path}", err=True)
+
+
+def _say_what_else(
+    found: Found, separated: str | None, examples: Sequence[Example], *, base: bool | None, untrained: bool
+) -> None:
+    """Hints for what was asked: other units, a better checkpoint, the model before training."""
+    from sparksmith.data.headers import guess_separated
+
+    if separated is None and (guess := guess_separated([example.response for example in examples])):
+        click.echo(
+            f"hint: the responses look like pronunciations: --spaces_separate {guess} scores them by phones "
+            f"(PER, WER), where spaces separate {guess}",
+            err=True,
+        )
+    if found.plan is not None and not untrained and base is None:
+        click.echo("hint: --base scores the untrained model beside it", err=True)
 
 
 def _score(

@@ -40,7 +40,7 @@ def read_batches(descriptor: int, most: int, name: str) -> Iterator[list[str]]:
     while more or waiting:
         while more and len(waiting) < most and (not waiting or _has_more(descriptor)):
             data = os.read(descriptor, READ_BYTES)
-            more = data != b""
+            more = data != b"" and b"\0" not in data  # what is no text may have no end, as /dev/zero has none
             *lines, rest = (rest + data).split(b"\n")
             waiting += lines
             if not more and rest:
@@ -73,6 +73,9 @@ def _has_more(descriptor: int) -> bool:
 def _decode(lines: list[bytes], before: int, name: str) -> tuple[list[str], SparksmithError | None]:
     texts: list[str] = []
     for number, line in enumerate(lines, start=before + 1):
+        if b"\0" in line:
+            wrong = f"{name} is not a text file (line {number} has NUL bytes)"
+            return texts, SparksmithError(wrong, "lines of text are wanted, a prompt each")
         try:
             texts.append(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
         except UnicodeDecodeError as error:

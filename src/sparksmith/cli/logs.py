@@ -12,7 +12,6 @@ import click
 from sparksmith.base.errors import ExitCode
 
 POLL_SECONDS = 0.5
-STARTING_SECONDS = 60.0  # after which a job that has not said a word is not waited for
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +30,7 @@ def logs(run: str, follow: bool) -> int:
 
 
 def _show(folder: Any, *, follow: bool) -> None:
-    from sparksmith.jobs.status import read_status
+    from sparksmith.jobs.status import STARTING_SECONDS, read_status
     from sparksmith.report.progress import Progress
     from sparksmith.runs.records import read_lines
 

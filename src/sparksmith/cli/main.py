@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -25,7 +28,15 @@ VERBS = {
         "recipe",
         "List and show the shipped recipes, and the schema of a recipe file.",
     ),
+    "audit": ("sparksmith.cli.audit", "audit", "Say before anything is installed whether packages will run."),
+    "stack": ("sparksmith.cli.stack", "stack", "The shipped sets of packages, and what their audit says."),
 }
+
+# What the user can mend: no room, no permission, a disk that fails.
+OF_THE_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG,
+    errno.ESTALE, errno.ENOTCONN, errno.ELOOP, errno.EMFILE,
+}  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -66,20 +77,36 @@ def cli() -> None:
 
 def main() -> None:
     """The console script. Every error that a user can mend is one message and a hint; the rest is a defect of ours."""
+    from sparksmith.report.failures import show
+    from sparksmith.report.terminal import OutputLost, watched_output
+
+    try:
+        with watched_output():
+            code = _run()
+    except OutputLost as lost:
+        code = ExitCode.DONE
+        if not lost.reader_left:
+            message = f"standard output cannot be written: {lost}"
+            show(SparksmithError(message, "make room, or send it elsewhere: > FILE"))
+            code = ExitCode.MENDABLE
+    sys.exit(int(code))
+
+
+def _run() -> int:
+    """The verb's exit code, every other end told."""
+    from sparksmith.report.failures import show, show_defect
+    from sparksmith.report.terminal import OutputLost
+
     try:
         result = cli.main(prog_name="sparksmith", standalone_mode=False)
-        code = result if isinstance(result, int) else ExitCode.DONE
+        return result if isinstance(result, int) else ExitCode.DONE
     except SparksmithError as error:
-        from sparksmith.report.failures import show
-
         show(error)
-        code = error.exit_code
+        return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        code = ExitCode.USAGE
+        return ExitCode.USAGE
     except click.ClickException as error:
-        from sparksmith.report.failures import show
-
         # an option without its value is told without a context
         context = error.ctx if isinstance(error, click.UsageError) else None
         path = (
@@ -88,15 +115,32 @@ def main() -> None:
             else " ".join(["sparksmith", *(word for word in sys.argv[1:2] if word in VERBS)])
         )
         show(SparksmithError(error.format_message(), f"{path} --help"))
-        code = ExitCode.USAGE
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        code = ExitCode.DONE
+        return ExitCode.INTERRUPTED
+    except OutputLost:
+        raise
+    except BrokenPipeError:  # who read standard error has seen enough
         sys.stderr.close()
+        return ExitCode.DONE
+    except OSError as error:
+        return _tell_of_disk(error)
     except Exception as error:
-        from sparksmith.report.failures import show_defect
-
         show_defect(error, None)
-        code = ExitCode.DEFECT
-    sys.exit(int(code))
+        return ExitCode.DEFECT
+
+
+def _tell_of_disk(error: OSError) -> int:
+    """A disk that is full, read-only, forbidden or broken, in one message; another error of the system is a defect."""
+    from sparksmith.report.failures import show, show_defect
+
+    if error.errno not in OF_THE_DISK:
+        show_defect(error, None)
+        return ExitCode.DEFECT
+    said = error.strerror or str(error)
+    if error.filename is None:
+        show(SparksmithError(f"the disk failed: {said}", "df -h . shows what it has left"))
+    else:
+        where = Path(os.fsdecode(error.filename)).parent
+        show(SparksmithError(f"{error.filename}: {said}", f"ls -ld {where}; df -h {where}"))
+    return ExitCode.MENDABLE

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import sys
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,20 +47,21 @@ def predict(
     if texts and file is not None:
         raise UsageProblem("TEXT and --file are both given", f"sparksmith predict {run} --file {file}")
     found = find_checked(run, device)
+    for text in texts:
+        with contextlib.suppress(OSError, ValueError):  # a text that is too long for a name, or has a NUL
+            if Path(text).is_file():
+                warn(f"{text} is a file, and is answered as a text; --file {shlex.quote(text)} answers its lines")
     prompts = [_check_texts(texts, run)] if texts else _read_prompts(file, run)
+    if file not in (None, "-") and isinstance(prompts, list) and all("\t" in text for text in prompts[0] if text):
+        first = f"cut -f1 {shlex.quote(str(file))} | sparksmith predict {shlex.quote(run)}"
+        warn(f"{file} is a table, and each whole line of it is a prompt; the first column alone: {first}")
     check_torch()
     from sparksmith.evaluate.load import load_ready
 
     ready = load_ready(
         found, system_prompt=system_prompt, max_new_tokens=max_new_tokens, batch_size=batch_size, device=device
     )
-    try:
-        return _answer_all(ready, prompts, as_json=as_json)
-    except BrokenPipeError:  # who read has seen enough
-        from sparksmith.report.terminal import silence
-
-        silence(sys.stdout.fileno())
-        return ExitCode.DONE
+    return _answer_all(ready, prompts, as_json=as_json)
 
 
 def _check_texts(texts: Sequence[str], run: str) -> list[str]:

@@ -18,14 +18,14 @@ def list_recipes(as_json: bool) -> None:
     """The recipes that come with Sparksmith."""
     from sparksmith.recipe.shipped import find_recipe, recipe_names
 
-    rows = [
-        {"name": name, "description": str(find_recipe(name).values.get("description", ""))} for name in recipe_names()
-    ]
+    recipes = {name: find_recipe(name).values for name in recipe_names()}
+    rows = [{"name": name, "description": str(values.get("description", ""))} for name, values in recipes.items()]
     if as_json:
         click.echo(json.dumps({"version": 1, "recipes": rows}, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        click.echo(f"{row['name']:<12} {row['description']}")
+        wants = "" if recipes[row["name"]].get("data_file") else " (wants --data_file, and --eval_file to be scored)"
+        click.echo(f"{row['name']:<12} {row['description']}{wants}")
     click.echo("\nsparksmith recipe show NAME > my.yaml makes a copy to change", err=True)
 
 

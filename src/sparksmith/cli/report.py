@@ -14,7 +14,7 @@ from sparksmith.report.commands import relative
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--output", metavar="FILE", help="where the page goes (report.html in the run's folder)")
+@click.option("--output", metavar="FILE", help="where the page goes (report.html in the run's folder); - prints it")
 @click.option("--open", "open_it", is_flag=True, help="show it in the browser")
 def report(runs: tuple[str, ...], output: str | None, open_it: bool) -> int:
     """Write the page of RUN: one file that opens offline; its path is printed.
@@ -34,10 +34,19 @@ def report(runs: tuple[str, ...], output: str | None, open_it: bool) -> int:
     target = folders[0].report if len(folders) == 1 else Path("comparison.html")
     if output is not None:
         target = Path(output).expanduser()
-    check_target(target)
+    printed = output == "-"
+    if printed and open_it:
+        raise UsageProblem("--open shows a file, and --output - writes none", "--output FILE.html --open")
+    if not printed:
+        check_target(target)
     known = [read_status(folder) for folder in folders]
     states = [State(status.state, status.why) for status in known]
     page = render_run(folders[0], states[0]) if len(folders) == 1 else render_comparison(folders, states)
+    if printed:
+        click.echo(page)
+        return ExitCode.DONE
+    if len(folders) > 1 and output is None and target.exists():
+        click.echo(f"note: {target} of an earlier comparison is replaced; --output OTHER.html keeps it", err=True)
     try:
         write_atomic(target, page)
     except OSError as error:

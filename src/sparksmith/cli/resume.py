@@ -15,6 +15,7 @@ from sparksmith.recipe.plan import PLAN_VERSION, Plan
 from sparksmith.recipe.read import Request
 from sparksmith.recipe.settings import Settings
 from sparksmith.runs.checkpoints import check_checkpoint, checkpoint_folders, last_whole_checkpoint, read_step
+from sparksmith.runs.damage import what_is_left
 from sparksmith.runs.layout import RunFolder, absolute
 
 
@@ -23,7 +24,7 @@ def own_request(folder: RunFolder) -> Request | None:
     if not (folder.settings.is_file() and folder.plan.is_file()):
         return None
     try:
-        settings = Settings.model_validate(read_json(folder.settings))
+        settings = Settings.model_validate(_read(folder, folder.settings))
     except ValueError:
         raise _other_version(folder.settings) from None
     plan = read_old_plan(folder)
@@ -65,10 +66,18 @@ def read_old_plan(folder: RunFolder) -> Plan | None:
     if not folder.plan.is_file():
         return None
     try:
-        plan = Plan.model_validate(read_json(folder.plan))
+        plan = Plan.model_validate(_read(folder, folder.plan))
     except ValueError:
         raise _other_version(folder.plan) from None
     return plan if plan.version == PLAN_VERSION else None
+
+
+def _read(folder: RunFolder, path: Path) -> Any:
+    """A record that a run cannot go on without. Raises `SparksmithError` with what can still be done."""
+    try:
+        return read_json(path)
+    except SparksmithError as error:
+        raise SparksmithError(error.message, what_is_left(folder)) from None
 
 
 def _other_version(path: Path) -> SparksmithError:

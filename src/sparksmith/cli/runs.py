@@ -23,9 +23,9 @@ def runs(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from sparksmith.jobs.status import read_status
-    from sparksmith.runs.register import registered
+    from sparksmith.runs.register import newest_of_each_folder
 
-    rows = [(entry, read_status(entry.folder)) for entry in registered()]
+    rows = [(entry, read_status(entry.folder)) for entry in newest_of_each_folder()]
     if as_json:
         listed = [
             {"run": entry.run, "created": entry.created, **to_json(entry.folder, status)} for entry, status in rows
@@ -66,8 +66,10 @@ def runs(context: click.Context, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show_run(run: str, as_json: bool) -> None:
     """One run: its state, how far it came, and the command that goes on."""
-    from sparksmith.jobs.status import read_status
+    from sparksmith.jobs.status import BEING_STARTED, read_status
     from sparksmith.report.failures import resume_command
+    from sparksmith.runs.best import find_best, metric_of
+    from sparksmith.runs.damage import find_damage, what_is_left
     from sparksmith.runs.layout import find_run
 
     folder = find_run(run)
@@ -80,14 +82,20 @@ def show_run(run: str, as_json: bool) -> None:
     if status.loss is not None:
         lines.append(("loss", f"{status.loss:.4f}"))
     lines.append(("checkpoint", status.checkpoint or "none"))
+    best = find_best(folder.path, metric_of(folder))
+    if best is not None and best.measured > 1:
+        lines.append(("best", f"{best.path.name}, by {best.describe()} on the held-out part"))
     if status.process:
         lines.append(("process", str(status.process.pid)))
+    lines += [("damaged", text) for text in find_damage(folder)]
     for label, text in lines:
         click.echo(f"{label:>12}  {text}")
     for row in _chart(folder):
         click.echo(row)
-    if status.state == "running":
+    if status.state == "running" or status.why == BEING_STARTED:
         click.echo(f"{'follow':>12}  {typable(f'sparksmith logs -f {shlex.quote(run)}')}")
+    elif left := what_is_left(folder):
+        click.echo(f"{'left':>12}  {typable(left)}")
     elif status.can_go_on:
         click.echo(f"{'go on':>12}  {typable(resume_command(folder))}")
 
@@ -106,6 +114,7 @@ def _chart(folder: Any) -> list[str]:
 def to_json(folder: Any, status: Any) -> dict[str, Any]:
     """A status as scripts want it."""
     from sparksmith.report.failures import resume_command
+    from sparksmith.runs.damage import find_damage, what_is_left
 
     return {
         "folder": str(folder.path),
@@ -117,5 +126,6 @@ def to_json(folder: Any, status: Any) -> dict[str, Any]:
         "checkpoint": status.checkpoint,
         "pid": status.process.pid if status.process else None,
         "exit_code": status.manifest.get("exit_code"),
-        "resume": resume_command(folder) if status.can_go_on else None,
+        "resume": resume_command(folder) if status.can_go_on and what_is_left(folder) is None else None,
+        "damaged": find_damage(folder) if status.state != "gone" else [],
     }

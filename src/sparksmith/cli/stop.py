@@ -26,6 +26,10 @@ def stop(run: str, reason: str, wait: bool) -> int:
 
     folder = find_run(run)
     status = read_status(folder)
+    if status.process is None and status.state == "running":
+        raise SparksmithError(
+            f"the job in {folder.path} is only starting, and cannot hear yet", f"sparksmith stop {shlex.quote(run)}"
+        )
     if status.process is None:
         why = f": {status.why}" if status.why else ""
         raise SparksmithError(

@@ -57,8 +57,9 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **opti
     values = settings.values
     resuming = values.resume_from_checkpoint is not None
     checkpoint = resume.named_checkpoint(values.resume_from_checkpoint)
-    folder = choose_folder(values.output_dir, resume=resuming)
+    folder = choose_folder(_output_pattern(settings), resume=resuming)
     files = data.read_files(values)
+    data.warn_of_headers(files)
     begun = RunFolder(checkpoint.parent) if checkpoint and not folder.is_run() else folder
     before = resume.read_old_plan(begun) if resuming else None
     plan = _make_plan(settings, files, folder, checkpoint)
@@ -81,21 +82,39 @@ def train(recipe: str | None, dry_run: bool, as_json: bool, detach: bool, **opti
         click.echo("\nnothing was started or written (--dry-run)", err=True)
         return ExitCode.DONE
     check_torch()
-    _make_folder(folder, resuming=resuming)
-    _write(folder, request, settings, plan, facts)
+    try:
+        _make_folder(folder, resuming=resuming)
+        _write(folder, request, settings, plan, facts)
+    except OSError as error:
+        what = "written" if folder.path.is_dir() else "made"
+        raise SparksmithError(
+            f"the run's folder {folder.path} cannot be {what}: {error.strerror}",
+            "--output_dir FOLDER" if not resuming else f"ls -ld {shlex.quote(str(folder.path))}",
+        ) from None
     return _start(folder, detach=detach)
+
+
+def _output_pattern(settings: Any) -> str:
+    """Where the run goes: `output_dir`, and where nobody named one and `outputs` holds other runs, a folder in it."""
+    from sparksmith.runs.layout import runs_below
+
+    named = str(settings.values.output_dir)
+    default = RunFolder(Path(named))
+    if settings.origin_of("output_dir").source != "default" or default.is_run() or not runs_below(default.path, 1):
+        return named
+    return f"{named}/{settings.values.name or 'run'}-{{n}}"
 
 
 def _find_request(recipe: str | None, flags: dict[str, Any]) -> Request:
     """The recipe that was named; to go on, what the run was; `sft` otherwise."""
     from sparksmith.cli.resume import named_checkpoint, own_request
     from sparksmith.recipe.schema import Recipe
-    from sparksmith.runs.layout import absolute, choose_folder
+    from sparksmith.runs.layout import absolute, choose_folder, name_runs, runs_below
 
     if recipe is None and "resume_from_checkpoint" in flags:
         name = flags["resume_from_checkpoint"]
-        where = flags.get("output_dir") or Recipe.model_fields["output_dir"].default
-        folder = choose_folder(str(where), resume=True)
+        where = str(flags.get("output_dir") or Recipe.model_fields["output_dir"].default)
+        folder = choose_folder(where, resume=True)
         if name != "latest" and "output_dir" not in flags:
             folder = RunFolder(absolute(name).parent)
         own = own_request(folder)
@@ -103,9 +122,11 @@ def _find_request(recipe: str | None, flags: dict[str, Any]) -> Request:
             return own
         if "data_file" not in flags:
             named_checkpoint(name)  # one that is broken is told first
+            there = runs_below(folder.path)
+            others = "sparksmith runs lists them; without one: a RECIPE or --data_file"
             raise SparksmithError(
-                f"there is no run in {folder.path} to go on with",
-                "--output_dir FOLDER names one, sparksmith runs lists them; without one: a RECIPE or --data_file",
+                f"there is no run in {folder.path} to go on with" + (", but it holds some" if there else ""),
+                f"--output_dir FOLDER names one; {name_runs(folder.path) if there else others}",
             )
     return find_recipe(recipe or "sft")
 
@@ -166,19 +187,14 @@ def _check_folder(folder: RunFolder, *, resuming: bool) -> None:
 
 
 def _make_folder(folder: RunFolder, *, resuming: bool) -> None:
-    """The run's folder; the records of an earlier try that saved nothing go. Raises `SparksmithError`."""
-    try:
-        if folder.is_run() and not resuming:
-            delete(own_paths(folder))
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SparksmithError(
-            f"the run's folder {folder.path} cannot be made: {error.strerror}", "--output_dir FOLDER"
-        ) from None
+    """The run's folder; the records of an earlier try that saved nothing go. Raises `OSError`."""
+    if folder.is_run() and not resuming:
+        delete(own_paths(folder))
+    folder.path.mkdir(parents=True, exist_ok=True)
 
 
 def _write(folder: RunFolder, request: Request, settings: Any, plan: Any, facts: dict[str, Any]) -> None:
-    """The run's folder as the Job wants it, and an entry in the register of runs."""
+    """The run's folder as the Job wants it, and an entry in the register of runs. Raises `OSError`."""
     from sparksmith.runs.records import new_run_id, write_data, write_manifest
     from sparksmith.runs.register import register
 

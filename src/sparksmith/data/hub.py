@@ -27,7 +27,7 @@ from sparksmith.data.splits import SPLIT_WORDS, choose_config, data_ending, find
 Role = Literal["train", "eval"]
 DEFAULT_SPLITS: dict[Role, tuple[str, ...]] = {"train": ("train",), "eval": ("validation", "test")}
 PART = re.compile(r"[\w.-]+")
-WITHOUT_HUB = "connect once: what was fetched is kept; or give a file that lies here: --data_file FILE"
+WITHOUT_HUB = "connect once: what was fetched is kept; or name a file that lies here"
 
 
 @dataclass(frozen=True)

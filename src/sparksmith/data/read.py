@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError, UsageProblem, describe_problems, perhaps
 from sparksmith.base.files import sha256_of
+from sparksmith.base.units import plural
 from sparksmith.data.examples import Example
 from sparksmith.data.parquet import read_parquet
 from sparksmith.data.rows import first_names, parse_json_lines
@@ -29,7 +30,7 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-KINDS = "a TSV, CSV or JSONL file, parquet, or a dataset on the hub as owner/name"
+WANTED = "data is a TSV, CSV or JSONL file, parquet, or a dataset on the hub as owner/name"
 SAY_FORMAT = "--data_format says tsv, csv, jsonl or parquet where the name misleads"
 
 
@@ -44,6 +45,7 @@ class DataFile:
     columns: tuple[str, ...] | None = None
     delimiter: str = field(default="", kw_only=True)
     name: str = field(default="", kw_only=True)  # as it is shown; a hub dataset's with its split and commit
+    asked_header: bool = field(default=False, kw_only=True)  # somebody said whether there is a header
 
     @cached_property
     def sha256(self) -> str:
@@ -59,11 +61,19 @@ class DataFile:
         """What it is called where it is shown."""
         return self.name or self.path.name
 
+    @property
+    def may_have_header(self) -> bool:
+        """Whether its first line was taken as a row without anybody saying so."""
+        return self.format in {"tsv", "csv"} and self.header is None and not self.asked_header
+
     def describe(self) -> str:
         """One line: how many rows, of what kind, and what became of the first line."""
         kind = self.examples[0].kind
-        words = {"pair": "prompts with responses", "messages": "conversations", "text": "texts"}[kind]
-        line = f"{len(self.examples):,} {words} ({self.format})"
+        words = {
+            "pair": ("prompt with its response", "prompts with responses"), "messages": ("conversation", None),
+            "text": ("text", None),
+        }  # fmt: skip
+        line = f"{plural(len(self.examples), *words[kind])} ({self.format})"
         if self.format in {"tsv", "csv"}:
             if self.format == "csv" and self.delimiter != ",":
                 line += f" parted by {DELIMITERS[self.delimiter]}"
@@ -130,7 +140,7 @@ def _read(path: Path, data_format: str, header: str, columns: tuple[str, str] | 
     if problems:
         what = "row" if data_format == "parquet" else "line"
         raise SparksmithError(
-            describe_problems(f"{path} has {len(problems)} bad {what}{'s' if len(problems) > 1 else ''}:", problems),
+            describe_problems(f"{path} has {plural(len(problems), f'bad {what}')}:", problems),
             _hint(data_format),
         )
     if not examples:
@@ -143,7 +153,16 @@ def _read(path: Path, data_format: str, header: str, columns: tuple[str, str] | 
             + ", ".join(f"{kind} (line {line})" for kind, line in sorted(first.items())),
             "put one kind into a file",
         )
-    return DataFile(path, data_format, tuple(examples), found_header, taken, delimiter=delimiter, name=name)
+    return DataFile(
+        path,
+        data_format,
+        tuple(examples),
+        found_header,
+        taken,
+        delimiter=delimiter,
+        name=name,
+        asked_header=header != "auto",
+    )
 
 
 def _both(prompt_column: str | None, response_column: str | None) -> tuple[str, str] | None:
@@ -182,7 +201,7 @@ def _read_head(path: Path) -> bytes:
             if path.parent.is_dir()
             else []
         )
-        hint = f"in {path.parent} there are {', '.join(near[:6])}" if near else f"--data_file takes {KINDS}"
+        hint = f"in {path.parent} there are {', '.join(near[:6])}" if near else WANTED
         raise SparksmithError(
             f"the data file {path.absolute()} does not exist{perhaps(path.name, near)}", hint
         ) from None
@@ -191,7 +210,7 @@ def _read_head(path: Path) -> bytes:
     except OSError as error:
         raise SparksmithError(f"the data file {path} cannot be read: {error.strerror}") from None
     if not head.strip():
-        raise SparksmithError(f"the data file {path} is empty", f"--data_file takes {KINDS}")
+        raise SparksmithError(f"the data file {path} is empty", WANTED)
     return head
 
 
@@ -200,7 +219,7 @@ def _check_text(path: Path, head: bytes) -> None:
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise SparksmithError(f"{path} is UTF-16", f"iconv -f UTF-16 -t UTF-8 {path} > utf8{path.suffix}")
     if b"\0" in head[:8192]:
-        raise SparksmithError(f"{path} is not a text file (it has NUL bytes)", f"--data_file takes {KINDS}")
+        raise SparksmithError(f"{path} is not a text file (it has NUL bytes)", WANTED)
 
 
 def _decode(path: Path) -> str:
@@ -217,6 +236,11 @@ def _decode(path: Path) -> str:
             f"{path} is not UTF-8: byte 0x{data[error.start]:02x} on line {line}",
             f"iconv -f ISO-8859-1 -t UTF-8 {path} > utf8{path.suffix}   (or whichever encoding it has)",
         ) from None
+
+
+def find_format(path: Path, asked: str = "auto") -> str:
+    """The format that a file is read in. Raises `SparksmithError` where that cannot be told."""
+    return asked if asked != "auto" else _find_format(path, asked, _read_head(path))
 
 
 def _find_format(path: Path, asked: str, head: bytes) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError, perhaps
+from sparksmith.base.units import plural
 from sparksmith.data.examples import Example, pair
 
 # A first line is a header where both its cells are among these words.
@@ -18,6 +20,7 @@ HEADER_WORDS = frozenset([
     "sentence", "hebrew", "orthography", "spelling", "phone", "phones", "phoneme", "phonemes", "ipa", "output",
     "completion", "response", "target", "tgt", "answer", "pronunciation", "transcription", "label",
 ])  # fmt: skip
+COUNTS_ROWS = re.compile(r"(.*[_ -])?(id|uid|uuid|idx|index|nr|no|num|number|row|line)|#|unnamed.*|", re.IGNORECASE)
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 LOOKED_AT = 20  # lines by which a delimiter is told where the first line leaves it open
 Row = tuple[int, list[str]]  # the line on which it begins, and its cells
@@ -150,6 +153,8 @@ def no_column(path: Path, name: str, names: Sequence[str]) -> SparksmithError:
 
 def choose_hint(names: Sequence[str]) -> str:
     """The flags that choose two columns, with likely names in them."""
+    telling = [name for name in names if not COUNTS_ROWS.fullmatch(name.strip())]
+    names = telling if len(telling) > 1 else names
     likely = [name for name in names if _heads(name)] + [name for name in names if not _heads(name)]
     one, other = sorted(likely[:2], key=list(names).index) if len(likely) > 1 else ("NAME", "NAME")
     return f"--prompt_column {shlex.quote(one)} --response_column {shlex.quote(other)}"
@@ -171,9 +176,7 @@ def _examples(rows: Sequence[Row], at: tuple[int, int], width: int, problems: li
     prompt_at, response_at = at
     for line, cells in rows:
         if len(cells) != width:
-            problems.append(
-                f"line {line}: {len(cells)} column{'s' if len(cells) != 1 else ''}, {width} expected: {_clip(cells)}"
-            )
+            problems.append(f"line {line}: {plural(len(cells), 'column')}, {width} expected: {_clip(cells)}")
             continue
         prompt, response = cells[prompt_at].strip(), cells[response_at].strip()
         if prompt and response:

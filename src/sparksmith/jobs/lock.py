@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,14 @@ def hold_folder(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise SparksmithError(
-            f"the run's folder {folder} cannot be written: {error.strerror}", "--output_dir FOLDER"
+            f"the run's folder {folder} cannot be written: {error.strerror}", f"ls -ld {shlex.quote(str(folder))}"
         ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SparksmithError(
-                f"a job is running in {folder}", f"sparksmith stop {folder}, or another --output_dir"
+                f"a job is running in {folder}", f"sparksmith stop {shlex.quote(str(folder))}, or another folder"
             ) from None
         yield
     finally:

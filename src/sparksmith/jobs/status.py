@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,19 @@ from typing import Any
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 from sparksmith.jobs.identity import ROOT, Identity, is_alive, parse_identity, read_boot
+from sparksmith.jobs.lock import is_held
 from sparksmith.runs.checkpoints import read_seal, whole_checkpoints
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import read_lines
+
+STARTING_SECONDS = 60.0  # after which a job that has not said a word is not waited for
+BEING_STARTED = "its job is being started, or died before it could say so"
+LOADING = {
+    "job_started": "it loads the libraries and the data",
+    "data_read": "it loads the model",
+    "model_ready": "the model is loaded; before its first step it scores the untrained one, if it is to",
+    "training_started": "it trains; no point of the curve is there yet",
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,10 @@ def read_status(folder: RunFolder, root: Path = ROOT) -> Status:
         else:
             why = "its process ended without a word (killed, or out of memory)"
     if state == "planned" and not alive:
-        why = "it was never started, or died before it could say so"
+        state, why = _begun(folder)
     step, loss = _last_point(folder)
+    if state == "running" and alive and step == 0 and not why:
+        why = _before_first_step(folder)
     whole = whole_checkpoints(folder.path)
     newest = whole[-1] if whole else None
     seal = read_seal(newest) if newest else None
@@ -69,6 +83,28 @@ def read_status(folder: RunFolder, root: Path = ROOT) -> Status:
         process if alive else None,
         manifest,
     )
+
+
+def _begun(folder: RunFolder) -> tuple[str, str]:
+    """State and why of a run whose Job has not said a word yet."""
+    if is_held(folder.path):
+        return "running", "its job is starting"
+    try:
+        age = time.time() - folder.manifest.stat().st_mtime
+    except OSError:
+        age = STARTING_SECONDS
+    if age < STARTING_SECONDS:
+        return "planned", BEING_STARTED
+    return "planned", "it was never started, or died before it could say so"
+
+
+def _before_first_step(folder: RunFolder) -> str:
+    """How far a Job is that has no point of its curve yet, by its last event."""
+    kinds = []
+    with contextlib.suppress(SparksmithError, OSError):
+        kinds = [str(line.get("kind")) for line in read_lines(folder.events) if isinstance(line, dict)]
+    newest = next((kind for kind in reversed(kinds) if kind in LOADING), "job_started")
+    return LOADING[newest]
 
 
 def _last_point(folder: RunFolder) -> tuple[int, float | None]:

@@ -16,6 +16,7 @@ ALIASES = {
     "num_epochs": "num_train_epochs",
     "lora_target": "lora_target_modules",
     "lora_rank": "lora_r",
+    "dataset_name": "data_file",  # TRL's scripts: a dataset on the hub, which data_file takes too
 }
 
 REFUSED = {
@@ -33,12 +34,14 @@ REFUSED = {
     "warmup_steps": "use warmup_ratio, the share of all steps",
     "eval_strategy": "eval_steps says how often, 0 for never",
     "save_strategy": "save_steps says how often",
-    "load_best_model_at_end": "the checkpoint with the lowest loss on eval_file is kept; name it to predict and eval",
+    "load_best_model_at_end": "the best checkpoint by metric_for_best_model is kept; name it to predict and eval",
     "overwrite_output_dir": "a run is never written over; `sparksmith clean RUN` deletes one",
     "run_name": "a run is called by its folder; use output_dir",
     "do_train": "train always trains",
     "do_eval": "a run with an eval_file is always evaluated",
-    "dataset_name": "data sets of the hub are not read yet; use data_file",
+    "dataset_config": "it is part of the name: data_file owner/name:CONFIGURATION/SPLIT",
+    "dataset_train_split": "it is part of the name: data_file owner/name:SPLIT",
+    "dataset_test_split": "it is part of the name: eval_file owner/name:SPLIT",
     "dataloader_num_workers": "examples are tokenized before training, so that no workers are needed",
     "neftune_noise_alpha": "noise on embeddings is not built",
     "hub_token": "set HF_TOKEN, or `hf auth login`; a token on a command line is seen by every user",

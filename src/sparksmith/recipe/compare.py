@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from sparksmith.base.units import plural
 from sparksmith.recipe.plan import Plan, PlannedData
 from sparksmith.recipe.schema import Recipe, free_on_resume
 
@@ -83,7 +84,7 @@ def _content(data: PlannedData | None) -> tuple[str, str] | None:
 def _data(data: PlannedData | None) -> str:
     if data is None:
         return "none"
-    return f"{data.rows:,} rows, {data.sha256[:8]} ({data.path})"
+    return f"{plural(data.rows, 'row')}, {data.sha256[:8]} ({data.path})"
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.base.units import plural
 from sparksmith.machine.collect import Machine
 from sparksmith.recipe.schema import Recipe
 from sparksmith.recipe.settings import Settings
@@ -65,6 +66,7 @@ class Plan(Recipe):
     eval_steps: int
     evaluate_untrained: bool
     max_new_tokens: int
+    metric_for_best_model: Literal["loss", "wer", "per", "cer", "exact_match"] = "loss"  # as it was without the key
     train_data: PlannedData
     eval_data: PlannedData | None
     choices: tuple[Choice, ...]
@@ -108,7 +110,8 @@ def plan(
     steps_per_epoch = math.ceil(train_facts.rows / values.batch_size)
     if values.max_steps is None:
         steps = max(1, math.ceil(values.num_train_epochs * steps_per_epoch))
-        decide("max_steps", steps, f"{values.num_train_epochs:g} epochs of {steps_per_epoch} steps")
+        epochs = f"{values.num_train_epochs:g} {'epoch' if values.num_train_epochs == 1 else 'epochs'}"
+        decide("max_steps", steps, f"{epochs} of {plural(steps_per_epoch, 'step')}")
     if values.eval_steps == "auto":
         if eval_facts:
             decide("eval_steps", values.save_steps, "as often as checkpoints are saved")
@@ -120,16 +123,23 @@ def plan(
         decide(
             "evaluate_untrained",
             small,
-            f"{rows} rows to compare with"
+            f"{plural(rows, 'row')} to compare with"
             if small
-            else f"eval_file has {rows} rows"
+            else f"eval_file has {plural(rows, 'row')}"
             if rows
             else "there is no eval_file",
         )
+    if values.metric_for_best_model == "auto":
+        if eval_facts is None:
+            decide("metric_for_best_model", "loss", "there is no eval_file")
+        elif values.spaces_separate is not None:
+            decide("metric_for_best_model", "wer", f"spaces_separate {values.spaces_separate} gives a WER")
+        else:
+            decide("metric_for_best_model", "exact_match", "answers are compared; of equal ones the loss decides")
     if values.max_new_tokens == "auto":
         longest = max(facts.longest_response for facts in (train_facts, eval_facts) if facts)
         tokens = min(values.max_length, 16 + longest * (1 if values.model == "tiny" else 2))
-        decide("max_new_tokens", tokens, f"the longest response has {longest} characters")
+        decide("max_new_tokens", tokens, f"the longest response has {plural(longest, 'character')}")
     if values.model == "tiny" and values.system_prompt is not None:
         if settings.origins["system_prompt"].source == "flag":
             raise SparksmithError(

@@ -39,6 +39,12 @@ class Recipe(BaseModel):
         """-1 is Transformers' way of saying that the epochs decide."""
         return None if str(value) == "-1" else value
 
+    @field_validator("metric_for_best_model", mode="before")
+    @classmethod
+    def _without_prefix(cls, value: Any) -> Any:
+        """Transformers' eval_loss is our loss."""
+        return value.removeprefix("eval_") if isinstance(value, str) else value
+
     name: str = key("", "record", "what the recipe is called", free=True)
     description: str = key("", "record", "one line of what it is for", free=True)
     method: Literal["sft"] = key("sft", "training", "supervised fine-tuning")
@@ -171,11 +177,21 @@ class Recipe(BaseModel):
     )
 
     output_dir: str = key(
-        "outputs", "record", "the run's folder; `{n}` becomes the first number that is free", free=True
+        "outputs",
+        "record",
+        "the run's folder; `{n}` becomes the first number that is free; where nobody names one and `outputs` holds "
+        "other runs, `outputs/NAME-{n}`",
+        free=True,
     )
     logging_steps: Positive = key(10, "record", "steps between lines in metrics.jsonl", free=True)
     save_steps: Positive = key(500, "record", "steps between checkpoints; the last step is always saved", free=True)
     save_total_limit: Positive = key(5, "record", "how many checkpoints are kept", free=True)
+    metric_for_best_model: Literal["loss", "wer", "per", "cer", "exact_match"] | Auto = key(
+        "auto",
+        "record",
+        "by which figure of eval_file the best checkpoint is kept besides the newest ones",
+        free=True,
+    )
     resume_from_checkpoint: str | None = key(
         None, "record", "go on from `latest`, or from the named checkpoint folder", free=True
     )

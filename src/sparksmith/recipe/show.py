@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sparksmith.base.units import plural
 from sparksmith.recipe.plan import Plan
 from sparksmith.recipe.schema import GROUPS, Recipe, group_of
 from sparksmith.recipe.settings import Settings
@@ -16,13 +17,16 @@ def describe_short(plan: Plan, settings: Settings) -> list[tuple[str, str]]:
     if plan.gradient_accumulation_steps > 1:
         batch += f" ({plan.micro_batch_size} x {plan.gradient_accumulation_steps})"
     lines = [
-        ("data", f"{plan.train_data.rows:,} examples from {_short(plan.train_data.path)}"),
+        ("data", f"{plural(plan.train_data.rows, 'example')} from {_short(plan.train_data.path)}"),
         ("model", f"{plan.model}, {whole}, {plan.precision} on {plan.device}"),
         ("steps", f"{plan.max_steps:,} of batch {batch}, learning rate {plan.learning_rate:g}, {plan.optim}"),
-        ("run", f"{_short(plan.output_dir)}, saved every {plan.save_steps:,} steps, {plan.save_total_limit} kept"),
+        (
+            "run",
+            f"{_short(plan.output_dir)}, saved every {plural(plan.save_steps, 'step')}, {plan.save_total_limit} kept",
+        ),
     ]
     if plan.eval_data:
-        lines.insert(1, ("held out", f"{plan.eval_data.rows:,} examples from {_short(plan.eval_data.path)}"))
+        lines.insert(1, ("held out", f"{plural(plan.eval_data.rows, 'example')} from {_short(plan.eval_data.path)}"))
     return lines
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.redact import redact_text
 from sparksmith.report.commands import typable
+from sparksmith.runs.checkpoints import checkpoint_folders
 from sparksmith.runs.layout import RunFolder
 
 
@@ -35,7 +36,7 @@ def show_defect(error: BaseException, log: Path | None) -> None:
 
 def say_stopped(folder: RunFolder, *, saved: bool, step: int | None = None) -> None:
     """After a stop: what was saved, and the command that goes on. `step` is the one that was to be saved."""
-    checkpoints = folder.checkpoints()
+    checkpoints = checkpoint_folders(folder.path)
     last = checkpoints[-1].name if checkpoints else None
     if saved and last:
         print(f"stopped, and saved {last}", file=sys.stderr)

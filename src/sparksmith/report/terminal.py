@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO}
@@ -43,6 +44,56 @@ class Lasting:
         if getattr(error, "errno", None) in GONE:
             with contextlib.suppress(OSError, ValueError):
                 silence(self._stream.fileno())
+
+
+class OutputLost(Exception):
+    """Standard output cannot be written. No `OSError`, so that nobody takes it for one about a file of theirs."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.reader_left = error.errno == errno.EPIPE  # who read has seen enough
+
+
+class Watched:
+    """A text stream whose failures are `OutputLost`. Everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise OutputLost(error) from None
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise OutputLost(error) from None
+
+
+@contextlib.contextmanager
+def watched_output() -> Iterator[None]:
+    """Inside, and at the end, standard output that cannot be written raises `OutputLost`; Python's own end is quiet."""
+    before = sys.stdout
+    if before is None:  # closed: >&-
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            yield
+        return
+    sys.stdout = Watched(before)
+    try:
+        yield
+        sys.stdout.flush()
+    except OutputLost:
+        with contextlib.suppress(OSError, ValueError):
+            silence(before.fileno())
+        raise
+    finally:
+        sys.stdout = before
 
 
 def silence(descriptor: int) -> None:

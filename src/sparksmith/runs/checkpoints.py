@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from typing import Any
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import sha256_of, write_json
 from sparksmith.runs.layout import CHECKPOINT
+from sparksmith.runs.weights import find_weight_faults
 
 SEAL = "sparksmith.json"  # the manifest inside a checkpoint
 SEAL_VERSION = 1
@@ -196,7 +198,7 @@ def find_plain_faults(checkpoint: Path) -> list[str]:
         faults.append(f"{STATE} says no step")
     if not names & set(weights):
         faults.append(f"weights are missing ({', '.join(weights[:3])})")
-    return faults
+    return faults + find_weight_faults(checkpoint)
 
 
 def read_step(checkpoint: Path) -> int | None:
@@ -267,7 +269,7 @@ def check_checkpoint(path: Path) -> list[str]:
 def _other(path: Path) -> str:
     whole = [other for other in whole_checkpoints(path.parent) if other != path]
     if whole:
-        return f"--resume_from_checkpoint {whole[-1]}"
+        return f"--resume_from_checkpoint {shlex.quote(str(whole[-1]))}"
     return "start afresh with another --output_dir"
 
 

@@ -15,6 +15,7 @@ checkpoint-N/     plain Transformers or PEFT folders
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from sparksmith.base.errors import SparksmithError
 
 CHECKPOINT = re.compile(r"^checkpoint-(\d+)$")
 MARKERS = ("manifest.json", "plan.json")
+FOLDERS_LOOKED_AT = 200  # in one folder, where runs are looked for to be named
+RUNS_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,6 @@ class RunFolder:
         """Whether a run stands here, begun or finished."""
         return any((self.path / name).is_file() for name in MARKERS)
 
-    def checkpoints(self) -> list[Path]:
-        """The checkpoint folders, oldest first."""
-        if not self.path.is_dir():
-            return []
-        found = [(int(match[1]), entry) for entry in self.path.iterdir() if (match := CHECKPOINT.match(entry.name))]
-        return [entry for _, entry in sorted(found)]
-
 
 def absolute(name: str) -> Path:
     """A path as records keep it: from the root on, without `..`; links stay unless `..` stands behind them."""
@@ -127,17 +123,37 @@ def find_run(name: str) -> RunFolder:
     path = absolute(name)
     if not path.exists():
         raise SparksmithError(
-            f"{name} does not exist",
-            f"a run is the folder that train printed; in {path.parent}: {_neighbours(path.parent)}",
+            f"{name} does not exist", f"RUN is the folder that train printed; {name_runs(path.parent)}"
         )
     for folder in (path, path.parent):
         if folder.is_dir() and RunFolder(folder).is_run():
             return RunFolder(folder)
-    raise SparksmithError(f"{name} is no run: it has no manifest.json and no plan.json", "sparksmith train --help")
+    if runs_below(path):
+        raise SparksmithError(f"{name} is no run, but holds some", name_runs(path))
+    raise SparksmithError(f"{name} is no run: it has no manifest.json and no plan.json", name_runs(path.parent))
 
 
-def _neighbours(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "no folders"
+def runs_below(folder: Path, depth: int = 2) -> list[Path]:
+    """The folders of runs in a folder, those in folders of its folders too; links are not followed."""
+    found: list[Path] = []
+    try:
+        inner = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+    except OSError:
+        return []
+    for entry in inner[:FOLDERS_LOOKED_AT]:
+        if RunFolder(entry).is_run():
+            found.append(entry)
+        if depth > 1 and not entry.name.startswith(".") and not CHECKPOINT.match(entry.name):
+            found += runs_below(entry, depth - 1)
+    return found
+
+
+def name_runs(folder: Path) -> str:
+    """The runs in a folder, as a hint names them; where there is none, how all are listed and one is made."""
+    found = runs_below(folder)
+    here = Path.cwd()
+    names = [shlex.quote(str(run.relative_to(here) if run.is_relative_to(here) else run)) for run in found]
+    if not names:
+        return "sparksmith runs lists all runs; sparksmith train g2p-hebrew makes one"
+    more = " ..." if len(names) > RUNS_NAMED else ""
+    return ("a run: " if len(names) == 1 else "runs: ") + ", ".join(names[:RUNS_NAMED]) + more

@@ -26,7 +26,7 @@ Sink = Callable[[dict[str, Any]], None]
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema of `manifest`, `data`, `event`, `metric`, `evaluation`, `prediction` or `status`."""
+    """The JSON schema of `manifest`, `data`, `event`, `metric`, `evaluation`, `prediction`, `predict` or `status`."""
     loaded: dict[str, Any] = json.loads((files("sparksmith.runs") / "schemas" / f"{name}.json").read_text())
     return loaded
 

@@ -46,3 +46,11 @@ def registered() -> list[Registered]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda run: run.created, reverse=True)
+
+
+def newest_of_each_folder() -> list[Registered]:
+    """The remembered runs, newest first, each folder once: a folder that was used again shows its newest run."""
+    found: dict[Path, Registered] = {}
+    for run in registered():
+        found.setdefault(run.folder.path.resolve(), run)
+    return list(found.values())

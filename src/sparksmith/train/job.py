@@ -123,7 +123,9 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
             set_seed(plan.seed)
     scoring = Scoring(helpers.evaluate, model, encoder, scored, plan, lambda: stop.reason is not None)
     record = Record(recorder, helpers.available_bytes)
-    saver = Saver(folder.path, plan.save_total_limit, recorder, helpers.available_bytes)
+    saver = Saver(
+        folder.path, plan.save_total_limit, recorder, helpers.available_bytes, best_by=plan.metric_for_best_model
+    )
     trainer = FineTuner(
         plan, model=model, tokenizer=tokenizer, collator=TrainCollator(tokenizer.pad_token_id), train_rows=train_rows,
         eval_rows=eval_rows, arguments=training_arguments(plan, folder.path), callbacks=[record, ObeyStop(stop)],

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sparksmith.base.units import MIB, format_bytes
+from sparksmith.runs.best import find_best
 from sparksmith.runs.checkpoints import (
     SAVING,
     publish_checkpoint,
-    read_seal,
     rotate,
     seal_checkpoint,
     whole_checkpoints,
@@ -26,12 +26,16 @@ MARGIN_BYTES = 64 * MIB  # tokenizer, configuration, states of the random genera
 
 @dataclass
 class Saver:
-    """Checkpoints of one run. `available_bytes` is the machine's memory that a save may take."""
+    """Checkpoints of one run. `available_bytes` is the machine's memory that a save may take.
+
+    The best one by `best_by`, a figure of the held-out part, is kept besides the `keep` newest.
+    """
 
     folder: Path
     keep: int
     recorder: Recorder
     available_bytes: Callable[[], int]
+    best_by: str = "loss"
     saved_step: int | None = None
     trouble: str | None = None  # why the last attempt saved nothing
     place: Place = field(init=False)
@@ -104,21 +108,11 @@ class Saver:
 
     def _rotate(self) -> None:
         try:
-            for gone in rotate(self.folder, self.keep, best_checkpoint(self.folder)):
+            best = find_best(self.folder, self.best_by)
+            for gone in rotate(self.folder, self.keep, best.path if best else None):
                 self.recorder.event("checkpoint_removed", path=str(gone))
         except OSError as error:
             self.recorder.event("warning", message=f"an old checkpoint could not be deleted: {error.strerror}")
-
-
-def best_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint with the lowest loss on the held-out part, where that was measured at its step."""
-    losses = {}
-    for path in whole_checkpoints(folder):
-        seal = read_seal(path)
-        loss = seal.facts.get("eval_loss") if seal else None
-        if loss is not None:
-            losses[path] = loss
-    return min(losses, key=lambda path: losses[path]) if losses else None
 
 
 def _in_one_line(error: Exception) -> str:

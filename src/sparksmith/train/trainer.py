@@ -19,6 +19,7 @@ from sparksmith.model.noise import replace_read
 from sparksmith.model.optimizer import make_optimizer
 from sparksmith.recipe.plan import Plan
 from sparksmith.train.averaging import WeightAverage
+from sparksmith.train.callbacks import EVALUATED
 from sparksmith.train.saving import Saver
 from sparksmith.train.stop import Stop
 
@@ -194,17 +195,16 @@ class FineTuner(SFTTrainer):
 
         weights, states = self.sizes()
         on_gpu = self.plan.device == "cuda"
-        evaluated = [
-            row["eval_loss"] for row in self.state.log_history if row.get("step") == step and "eval_loss" in row
-        ]
+        evaluated = [row for row in self.state.log_history if row.get("step") == step and "eval_loss" in row]
+        figures = {"eval_loss": None, **(evaluated[-1] if evaluated else {})}
         self.saver.save(
             step,
             write,
             disk=weights + states,
             memory=weights + states if on_gpu else 0,  # safetensors and torch.save copy what lies on the GPU
-            eval_loss=evaluated[-1] if evaluated else None,
             tokens_seen=self.tokens_seen,
             loss_window=[self._tr_loss.item(), self._globalstep_last_logged],
+            **{name: figures[name] for name in figures if name.startswith(EVALUATED) and name != "eval_seconds"},
         )
 
     def save_model(self, output_dir=None, _internal_call=False):
