@@ -50,6 +50,7 @@ lint: .venv/.development
 	@$(PYTHON) -m ruff format --check src tests benchmarks scripts
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/reference.py --check
+	@$(PYTHON) scripts/faults_reference.py --check
 
 format: .venv/.development
 	@$(PYTHON) -m ruff check --fix src tests benchmarks scripts
@@ -57,6 +58,7 @@ format: .venv/.development
 
 docs: .venv/.development
 	@$(PYTHON) scripts/reference.py
+	@$(PYTHON) scripts/faults_reference.py
 
 lock: .venv/.development
 	@uv="$$(scripts/bring-uv)" && $(PYTHON) scripts/lock.py "$$uv"

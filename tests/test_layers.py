@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"base", "runs"},
     "recipe": {"base", "policy", "machine"},
     "packages": {"base", "policy", "machine.python_env"},
+    "doctor": {"base", "policy", "machine", "packages"},
     "data": {"base", "recipe"},
     "model": {"base", "recipe"},
     "train": {"base", "recipe", "runs", "jobs", "data", "score", "model"},

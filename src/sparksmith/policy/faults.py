@@ -1,25 +1,54 @@
-"""The known faults of `faults.toml`, read and checked for contradictions when they load."""
+"""The known faults of `faults/*.toml`, one file a subject, read together and checked for contradictions.
+
+A row:
+
+    id          lower case words and dashes; also its anchor in docs/reference/faults.md
+    title       one line
+    sees        what a user sees, in words or as printed, where that alone does not prove the fault
+    patterns    texts that do: `doctor/error.py` recognises them. A text of one line, case and runs of spaces do not
+                matter, `…` is a gap within the line; or { text, near }, where `near` must stand in the lines around it
+    detected    one sentence: how the fault is found out
+    detect      what the audit does to find it: `kind` and that kind's own keys
+                  versions    all of `packages` (name -> version specifier) are in a set; `plain` looks only at versions
+                              without a +label; `machine` at one architecture
+                  finding     the audit's own rule `rule` fired for one of `packages` (all, if there are none)
+                  resolution  packages were resolved for one of `platforms` (as uv spells them)
+    verdict     the audit's: "will not run", "cannot tell" or "runs with a note"
+    severity    the doctor's: "fails", "warns" or "harmless" (nothing has to be done: told when asked)
+    seen_in     "machine", "message", "asked" (environment variables and the project's files, when asked for)
+    fix         words; `command` is typed (a word in CAPITALS is filled in); `ask`: requirements to ask for instead
+    safe        true: loses nothing, needs no judgement, and may be applied without asking
+    source      where it is known from; `date`: when that was read, measured or looked over
+    known       "measured" here, "documented" by who makes it, "reported" by users; `verified`: where it was seen
+    met_by      projects and guides whose users met it
+    guides      headings of the older guides that it answers, as FILE#ANCHOR
+    before      faults that it causes: where both are recognised, this one comes first
+"""
 
 from __future__ import annotations
 
 import datetime
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Any
 
 from sparksmith.base.errors import SparksmithError, describe_problems, perhaps
 
 FAILS, UNKNOWN, NOTE = VERDICTS = ("will not run", "cannot tell", "runs with a note")
+SEVERITIES = ("fails", "warns", "harmless")
+PLACES = ("machine", "message", "asked")
+KNOWN = ("measured", "documented", "reported")
+GAP = "…"
 # kind of check: its keys, and of those the ones that a row must have
 KINDS: dict[str, tuple[dict[str, type], set[str]]] = {
     "versions": ({"packages": dict, "plain": bool, "machine": str}, {"packages"}),
     "finding": ({"rule": str, "packages": list}, {"rule"}),
     "resolution": ({"platforms": list}, {"platforms"}),
-    "text": ({}, set()),
 }
 # the rules of the audit that a row may speak of; packages/ has a test that it knows no others
 RULES = (
@@ -29,37 +58,61 @@ RULES = (
     "cuda-majors", "cuda-unused", "torch-missing", "library-missing", "bounds", "fallback", "known",
 )  # fmt: skip
 KEYS = {
-    "id": str, "title": str, "sees": list, "detect": dict, "verdict": str, "harmless": bool, "fix": str, "ask": list,
-    "command": str, "source": list, "date": datetime.date, "verified": str, "seen_in": list,
+    "id": str, "title": str, "sees": list, "patterns": list, "detected": str, "detect": dict, "verdict": str,
+    "severity": str, "seen_in": list, "fix": str, "command": str, "ask": list, "safe": bool, "source": list,
+    "date": datetime.date, "known": str, "verified": str, "met_by": list, "guides": list, "before": list,
 }  # fmt: skip
-OPTIONAL = {"ask", "command"}
+OPTIONAL = {"sees", "patterns", "detect", "verdict", "command", "ask", "met_by", "guides", "before"}
+TEXTS = ("sees", "source", "seen_in", "ask", "met_by", "guides", "before")  # lists of plain text
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+GUIDE = re.compile(r"[\w-]+\.md#[\w-]+")
 CLAUSE = r"\s*(===|==|!=|<=|>=|~=|<|>)\s*[\w.*+!-]+\s*"
 SPECIFIER = re.compile(f"{CLAUSE}(,{CLAUSE})*")
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """A text that proves a fault; `near` must stand in the lines around it. `…` in the text is a gap."""
+
+    text: str
+    near: str | None = None
+
+
+@dataclass(frozen=True)
 class Fault:
-    """One row. `detect` has `kind` and that kind's keys; `ask` are requirements to ask for instead."""
+    """One row, as the module's docstring explains it; `subject` is the file it stands in."""
 
     id: str
     title: str
-    sees: tuple[str, ...]
-    detect: Mapping[str, Any]
-    verdict: str
-    harmless: bool
+    detected: str
+    severity: str
+    seen_in: tuple[str, ...]
     fix: str
+    safe: bool
     source: tuple[str, ...]
     date: str
+    known: str
     verified: str
-    seen_in: tuple[str, ...]
-    ask: tuple[str, ...] = ()
+    subject: str = ""
+    sees: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    detect: Mapping[str, Any] = field(default_factory=dict)
+    verdict: str = ""
     command: str | None = None
+    ask: tuple[str, ...] = ()
+    met_by: tuple[str, ...] = ()
+    guides: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> str:
-        """Which kind of check finds it out."""
-        return str(self.detect["kind"])
+    def kind(self) -> str | None:
+        """Which of the audit's kinds of check finds it out, if one does."""
+        return self.detect.get("kind")
+
+    @property
+    def harmless(self) -> bool:
+        """What is seen can be ignored."""
+        return self.severity == "harmless"
 
     @property
     def mend(self) -> str:
@@ -69,89 +122,146 @@ class Fault:
 
 @cache
 def load_faults() -> tuple[Fault, ...]:
-    """The shipped rows. Raises `SparksmithError` naming every contradiction."""
-    return parse_faults((files("sparksmith.policy") / "faults.toml").read_text(encoding="utf-8"))
+    """The shipped rows, file by file. Raises `SparksmithError` naming every contradiction."""
+    return parse_faults(read_subjects())
 
 
-def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Rows from TOML. Raises `SparksmithError` naming every contradiction."""
-    rows = tomllib.loads(text).get("faults", [])
-    if problems := check_rows(rows):
+def read_subjects() -> dict[str, str]:
+    """The TOML text of each subject, by its name."""
+    folder = files("sparksmith.policy") / "faults"
+    found = {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir() if each.name.endswith(".toml")}
+    return {name.removesuffix(".toml"): found[name] for name in sorted(found)}
+
+
+def parse_faults(subjects: Mapping[str, str]) -> tuple[Fault, ...]:
+    """Rows from TOML, by subject. Raises `SparksmithError` naming every contradiction."""
+    rows = [(subject, row) for subject, text in subjects.items() for row in tomllib.loads(text).get("faults", [])]
+    if problems := check_rows([row for _, row in rows]):
         raise SparksmithError(describe_problems("the known faults contradict themselves:", problems))
-    return tuple(
-        Fault(
-            **{
-                **row,
-                **{key: tuple(row[key]) for key in ("sees", "source", "seen_in")},
-                "ask": tuple(row.get("ask", ())),
-                "date": row["date"].isoformat(),
-            }
-        )
-        for row in rows
-    )
-
-
-def find_by_text(text: str, faults: tuple[Fault, ...]) -> list[Fault]:
-    """The faults of which a line is in `text`, those with the longest match first; case and spacing do not matter."""
-    seen = _squeeze(text)
-    lengths = [max((len(line) for line in fault.sees if _squeeze(line) in seen), default=0) for fault in faults]
-    matches = sorted(zip(lengths, faults, strict=True), key=lambda match: -match[0])
-    return [fault for length, fault in matches if length]
+    return tuple(_make_fault(subject, row) for subject, row in rows)
 
 
 def check_rows(rows: list[dict[str, Any]]) -> list[str]:
     """What is wrong with the rows, in words: unknown and missing keys, wrong types, what contradicts itself."""
     problems = []
-    seen: set[str] = set()
+    seen: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows, 1):
         name = str(row.get("id", f"row {number}"))
         problems += [f"{name}: {problem}" for problem in _check_row(row)]
         if name in seen:
             problems.append(f"{name}: twice")
-        seen.add(name)
-    return problems
+        seen[name] = row
+    return problems or _check_before(seen)
+
+
+def _make_fault(subject: str, row: dict[str, Any]) -> Fault:
+    return Fault(
+        **{
+            **row,
+            **{key: tuple(row[key]) for key in TEXTS if key in row},
+            "patterns": tuple(
+                Pattern(**each) if isinstance(each, dict) else Pattern(each) for each in row.get("patterns", ())
+            ),
+            "date": row["date"].isoformat(),
+            "subject": subject,
+        }
+    )
 
 
 def _check_row(row: dict[str, Any]) -> list[str]:
-    problems = [f"{key} is not a key{perhaps(key, KEYS)}" for key in row if key not in KEYS]
-    problems += [f"{key} is missing" for key in KEYS if key not in row and key not in OPTIONAL]
+    problems = _check_keys(row, KEYS, KEYS.keys() - OPTIONAL)
+    if problems:
+        return problems
+    if not NAME.fullmatch(row["id"]):
+        problems.append("the id is lower case words and dashes")
     problems += [
-        f"{key} is a {type(row[key]).__name__}, expected {kind.__name__}"
-        for key, kind in KEYS.items()
-        if key in row and not isinstance(row[key], kind)
+        f"{key} holds something that is no text"
+        for key in TEXTS
+        if not all(isinstance(each, str) and each.strip() for each in row.get(key, []))
     ]
     if problems:
         return problems
-    problems += _check_detect(row["detect"])
-    if not NAME.fullmatch(row["id"]):
-        problems.append("the id is lower case words and dashes")
-    if row["verdict"] not in VERDICTS:
-        problems.append(f"verdict {row['verdict']!r}: expected one of {', '.join(VERDICTS)}")
-    if row["harmless"] and row["verdict"] != NOTE:
-        problems.append("harmless, and yet it will not run")
-    problems += [f"{key} is empty" for key in ("title", "fix", "verified", "source") if not row[key]]
-    if row["detect"].get("kind") == "text" and not row["sees"]:
-        problems.append("only its text tells, and there is none")
+    problems += [f"{key} is empty" for key in KEYS if isinstance(row.get(key), (str, list)) and not row[key]]
     problems += [
-        f"{key} holds something that is no text"
-        for key in ("sees", "source", "seen_in", "ask")
-        if not all(isinstance(each, str) and each.strip() for each in row.get(key, []))
+        f"{key} {row[key]!r}: expected one of {', '.join(choices)}"
+        for key, choices in (("verdict", VERDICTS), ("severity", SEVERITIES), ("known", KNOWN))
+        if key in row and row[key] not in choices
+    ]
+    problems += [f"seen_in {each!r}: expected {', '.join(PLACES)}" for each in row["seen_in"] if each not in PLACES]
+    problems += [f"guides {each!r}: expected FILE.md#ANCHOR" for each in row.get("guides", []) if not GUIDE.match(each)]
+    return [*problems, *_check_detect(row.get("detect")), *_check_patterns(row.get("patterns", [])), *_contradict(row)]
+
+
+def _check_keys(
+    row: dict[str, Any], kinds: Mapping[str, type], required: Collection[str], where: str = ""
+) -> list[str]:
+    """Keys that are unknown, missing, or of another type; `where` stands before a key's name."""
+    problems = [f"{where}{key} is not a key{perhaps(key, kinds)}" for key in row if key not in kinds]
+    problems += [f"{where}{key} is missing" for key in kinds if key in required and key not in row]
+    problems += [
+        f"{where}{key} is a {type(row[key]).__name__}, expected {kind.__name__}"
+        for key, kind in kinds.items()
+        if key in row and not isinstance(row[key], kind)
     ]
     return problems
 
 
-def _check_detect(detect: dict[str, Any]) -> list[str]:
+def _contradict(row: dict[str, Any]) -> Iterator[str]:
+    harmless = row["severity"] == "harmless"
+    if ("detect" in row) != ("verdict" in row):
+        yield "detect and verdict are the audit's: both or neither"
+    if harmless and row.get("verdict", NOTE) != NOTE:
+        yield "harmless, and yet it will not run"
+    if row.get("verdict") == FAILS and row["severity"] != "fails":
+        yield f"it will not run, and yet it only {row['severity']}"
+    if not harmless and "command" not in row:
+        yield "command is missing: what is to be typed"
+    if row["safe"] and "command" not in row:
+        yield "safe to apply, and there is no command"
+    if not row.get("sees") and not row.get("patterns"):
+        yield "nothing says what a user sees (sees or patterns)"
+    if ("message" in row["seen_in"]) != bool(row.get("patterns")):
+        yield "seen in a message means that it has patterns, and the other way round"
+
+
+def _check_patterns(patterns: list[Any]) -> list[str]:
+    problems = []
+    for each in patterns:
+        table = {"text": each} if isinstance(each, str) else each
+        if not isinstance(table, dict) or not {"text"} <= set(table) <= {"text", "near"}:
+            problems.append(f"pattern {each!r}: expected a text, or a table of text and near")
+        elif not all(isinstance(text, str) and text.strip() and "\n" not in text for text in table.values()):
+            problems.append(f"pattern {each!r}: expected texts of one line")
+        elif min(len(piece.strip()) for piece in table["text"].split(GAP)) < 3:
+            problems.append(f"pattern {each!r}: a piece of fewer than 3 characters")
+        elif max(len(piece.strip()) for piece in table["text"].split(GAP)) < 12:
+            problems.append(f"pattern {each!r}: no piece has 12 characters, so it would match too much")
+    return problems
+
+
+def _check_before(rows: Mapping[str, dict[str, Any]]) -> list[str]:
+    problems = [
+        f"{name}: before {other!r}, which is no fault{perhaps(other, rows)}"
+        for name, row in rows.items()
+        for other in row.get("before", [])
+        if other not in rows
+    ]
+    try:
+        TopologicalSorter({name: row.get("before", []) for name, row in rows.items()}).prepare()
+    except CycleError as error:
+        problems.append(f"each is before the next: {', '.join(error.args[1])}")
+    return problems
+
+
+def _check_detect(detect: dict[str, Any] | None) -> list[str]:
+    if detect is None:
+        return []
     kind = detect.get("kind")
     if kind not in KINDS:
         return [f"detect.kind {kind!r} is not one of {', '.join(KINDS)}"]
     keys, required = KINDS[kind]
-    problems = [f"detect.{key} is no key of {kind}" for key in detect if key != "kind" and key not in keys]
-    problems += [f"detect.{key} is missing" for key in sorted(required) if not detect.get(key)]
-    problems += [
-        f"detect.{key} is a {type(detect[key]).__name__}, expected {expected.__name__}"
-        for key, expected in keys.items()
-        if key in detect and not isinstance(detect[key], expected)
-    ]
+    problems = _check_keys(detect, {"kind": str, **keys}, required, "detect.")
+    problems += [f"detect.{key} is empty" for key in sorted(required) if key in detect and not detect[key]]
     if problems:
         return problems
     if kind == "finding" and detect["rule"] not in RULES:
@@ -165,7 +275,3 @@ def _check_detect(detect: dict[str, Any]) -> list[str]:
             if not isinstance(versions, str) or not SPECIFIER.fullmatch(versions)
         ]
     return problems
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.lower().split())
