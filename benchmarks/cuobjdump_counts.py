@@ -3,22 +3,29 @@
     python benchmarks/cuobjdump_counts.py CUOBJDUMP LIBRARY...
 
 cuobjdump stands in the wheel nvidia-cuda-cuobjdump. It shows no variant (`a`, `f`) of most entries and names PTX by
-architecture alone, so both sides are counted by kind and architecture number.
+architecture alone, so both sides are counted by kind and architecture number. It does not look for code among variables
+(cuFFT, cuRAND). There it is given every container by itself, in as many runs: a plain search for their magic number
+finds them, which is not how our reader goes from one to the next.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+
 from sparksmith.packages.wheel.elf import Source
 from sparksmith.packages.wheel.examine import examine
 
+CONTAINER = struct.pack("<I", 0xBA55ED50)
 LISTED = re.compile(r"^(?:ELF|PTX) file\s+\d+: .*\.sm_(\d+)[af]?\.(cubin|ptx)$", re.MULTILINE)
 
 
@@ -36,8 +43,26 @@ def listed_by(cuobjdump: str, library: Path) -> Counter[tuple[int, str]] | str:
     return counts
 
 
-def counted_by_us(library: Path) -> Counter[tuple[int, str]]:
-    """The same from our reader."""
+def listed_among_variables(cuobjdump: str, library: Path) -> Counter[tuple[int, str]]:
+    """The same for each container of .data and .ldata."""
+    counts: Counter[tuple[int, str]] = Counter()
+    with library.open("rb") as file, tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "one.fatbin"
+        for section in map(ELFFile(file).get_section_by_name, (".data", ".ldata")):
+            content = section.data() if section else b""
+            at = content.find(CONTAINER)
+            while at >= 0:
+                (size,) = struct.unpack_from("<Q", content, at + 8)
+                place.write_bytes(content[at : at + 16 + size])
+                found = listed_by(cuobjdump, place)
+                if not isinstance(found, str):  # else it holds code for linking only
+                    counts += found
+                at = content.find(CONTAINER, at + 16)
+    return counts
+
+
+def counted_by_us(library: Path) -> tuple[Counter[tuple[int, str]], bool]:
+    """The same from our reader, and whether some of it lies among variables."""
     descriptor = os.open(library, os.O_RDONLY)
     try:
         found = examine(Source(descriptor, os.fstat(descriptor).st_size), library.name)
@@ -48,7 +73,7 @@ def counted_by_us(library: Path) -> Counter[tuple[int, str]]:
     counts: Counter[tuple[int, str]] = Counter()
     for code in found.library.device_code if found.library else ():
         counts[code.architecture, code.kind] += code.count
-    return counts
+    return counts, bool(found.library and found.library.code_sections)
 
 
 def main(cuobjdump: str, libraries: list[str]) -> int:
@@ -57,10 +82,12 @@ def main(cuobjdump: str, libraries: list[str]) -> int:
     print("| library | entries | by architecture | equal | here | cuobjdump |\n|---|---|---|---|---|---|")
     for library in map(Path, libraries):
         start = time.perf_counter()
-        ours = counted_by_us(library)
+        ours, among_variables = counted_by_us(library)
         here = time.perf_counter() - start
         start = time.perf_counter()
         theirs = listed_by(cuobjdump, library)
+        if among_variables:
+            theirs = (Counter() if isinstance(theirs, str) else theirs) + listed_among_variables(cuobjdump, library)
         there = time.perf_counter() - start
         names = {"cubin": "", "ptx": "PTX "}
         shown = ", ".join(f"{names[kind]}{number}: {count}" for (number, kind), count in sorted(ours.items()))

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from packages.made_wheels import make_wheel
 from packages.make_elf import cubin, fat_binary, make_elf, make_ptxas, ptx
 from sparksmith.base.errors import SparksmithError
+from sparksmith.packages.wheel import elf
 from sparksmith.packages.wheel.elf import Source
 from sparksmith.packages.wheel.examine import examine
 from sparksmith.packages.wheel.read import read_wheel
@@ -43,6 +44,7 @@ def seeds(folder: Path) -> tuple[list[bytes], list[tuple[str, bytes]]]:
         make_elf(soname="libgpu.so", runpath="$ORIGIN:$ORIGIN/../lib", fatbin=containers * 3, relfatbin=containers),
         make_elf(machine="x86_64", rpath="/opt", needed=("libc.so.6",), glibc=("2.5",), fatbin=[ptx(75, (8, 7))]),
         make_ptxas(("sm_90a", "sm_120", "sm_121f"), "13.1"),
+        make_elf(fatbin=[cubin(75)], data=bytes(500) + containers * 3 + b"\x01" * 999 + containers),
     ]
     files: dict[str, bytes | str] = {
         "sample/lib/libgpu.so": libraries[1],
@@ -106,6 +108,7 @@ def read_elf_bytes(content: bytes, scratch: int) -> None:
 
 def main(seconds: float, seed: int) -> int:
     """Until the time is up or a rule is broken."""
+    elf.DATA_AT_LEAST = 0  # inputs are small
     end = time.monotonic() + seconds
     number = refused = 0
     slowest = 0.0

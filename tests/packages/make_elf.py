@@ -1,8 +1,8 @@
 """ELF files of a few hundred bytes with the structure of real ones: what a reader looks at, and nothing to run.
 
-Header, program headers (PT_LOAD over the whole file, PT_DYNAMIC), .dynamic, .dynstr, .gnu.version_r, .nv_fatbin and
-__nv_relfatbin as asked for, section names, section headers. Addresses equal file offsets plus `BASE`, so that a reader
-that takes one for the other is found out.
+Header, program headers (PT_LOAD over the whole file, PT_DYNAMIC), .dynamic, .dynstr, .gnu.version_r, .nv_fatbin,
+__nv_relfatbin and .data as asked for, section names, section headers. Addresses equal file offsets plus `BASE`, so
+that a reader that takes one for the other is found out.
 """
 
 from __future__ import annotations
@@ -54,12 +54,15 @@ def make_elf(
     glibc: Sequence[str] = (),
     fatbin: bytes | Sequence[bytes] | None = None,
     relfatbin: bytes | None = None,
+    data: bytes | None = None,
+    data_name: str = ".data",
     text: bytes = b"",
 ) -> bytes:
     """A 64-bit little-endian shared library.
 
     `glibc` are versions of GLIBC_ that it asks for ("2.17", "2.34"); `fatbin` is the content of .nv_fatbin, or entries
-    (`cubin`, `ptx`) for one container; `relfatbin` that of __nv_relfatbin; `text` bytes for a section .rodata.
+    (`cubin`, `ptx`) for one container; `relfatbin` that of __nv_relfatbin; `data` that of .data, whose segment is
+    writable then; `text` bytes for a section .rodata.
     """
     strings = bytearray(b"\0")
 
@@ -102,6 +105,8 @@ def make_elf(
         place(".nv_fatbin", PROGBITS, fatbin)
     if relfatbin is not None:
         place("__nv_relfatbin", PROGBITS, relfatbin)
+    if data is not None:
+        place(data_name, PROGBITS, data)
     dynamic += [(DT_STRTAB, BASE + places[".dynstr"]), (DT_STRSZ, len(strings))]
     if versions:
         dynamic += [(DT_VERNEED, BASE + places[".gnu.version_r"]), (DT_VERNEEDNUM, 1)]
@@ -122,7 +127,7 @@ def make_elf(
             "<IIQQQQIIQQ", name_at[name], section_kind, 2, BASE + at, at, len(content), link, 0, 16, 0
         )
 
-    program = struct.pack("<IIQQQQQQ", 1, 5, 0, BASE, BASE, headers_at, headers_at, 4096)
+    program = struct.pack("<IIQQQQQQ", 1, 5 if data is None else 7, 0, BASE, BASE, headers_at, headers_at, 4096)
     program += struct.pack(
         "<IIQQQQQQ", 2, 6, places[".dynamic"], BASE + places[".dynamic"], 0, len(table), len(table), 8
     )

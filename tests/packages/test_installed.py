@@ -15,7 +15,7 @@ from sparksmith.machine.python_env import read_python_environment
 from sparksmith.packages import installed as reading
 from sparksmith.packages.facts import DeviceCode
 from sparksmith.packages.facts_cache import cache_file, read_kept
-from sparksmith.packages.installed import read_environment_facts, read_installed
+from sparksmith.packages.installed import read_environment_facts
 
 SITE = "lib/python3.12/site-packages"
 TORCH_CUDA = make_elf(
@@ -24,7 +24,7 @@ TORCH_CUDA = make_elf(
 
 
 def by_name(root: Path) -> dict:
-    return {one.name: one for one in read_installed(root)}
+    return {one.name: one for one in read_environment_facts(root).packages}
 
 
 def test_a_package_with_libraries_and_a_compiler(tmp_path):
@@ -67,7 +67,7 @@ def test_only_what_python_finds_is_read(tmp_path):
     (site / "more.pth").write_text(f"{other}\n")
     install(site, "a", "2", files={"a.abi3.so": make_elf()})
     install(other, "a", "1", files={"a.abi3.so": make_elf()})
-    assert [(one.name, one.version) for one in read_installed(tmp_path)] == [("a", "2")]
+    assert [(one.name, one.version) for one in read_environment_facts(tmp_path).packages] == [("a", "2")]
 
 
 def test_a_package_without_a_record(tmp_path):
@@ -159,7 +159,7 @@ def test_a_changed_file_is_read_again(kept, examined):
     examined.clear()
     file = kept / SITE / "torch/lib/libtorch_cuda.so"
     file.write_bytes(make_elf(soname="another"))
-    (torch,) = [one for one in read_installed(kept) if one.name == "torch"]
+    (torch,) = [one for one in read_environment_facts(kept).packages if one.name == "torch"]
     assert torch.libraries[0].soname == "another"
     assert examined == ["libtorch_cuda.so"]
 
@@ -171,7 +171,7 @@ def test_a_changed_file_of_the_same_size_and_time(kept):
     read_environment_facts(kept)
     file.write_bytes(TORCH_CUDA.replace(b"libtorch_cuda.so", b"libtorch_cudb.so"))
     os.utime(file, (0, 0))
-    (torch,) = [one for one in read_installed(kept) if one.name == "torch"]
+    (torch,) = [one for one in read_environment_facts(kept).packages if one.name == "torch"]
     assert torch.libraries[0].soname == "libtorch_cudb.so"
 
 
@@ -179,11 +179,11 @@ def test_a_library_that_goes_and_comes_back(kept):
     read_environment_facts(kept)
     file = kept / SITE / "torch/lib/libtorch_cuda.so"
     file.rename(tmp := file.with_suffix(".away"))
-    (torch,) = [one for one in read_installed(kept) if one.name == "torch"]
+    (torch,) = [one for one in read_environment_facts(kept).packages if one.name == "torch"]
     assert torch.libraries == ()
     assert torch.problems == (f"1 of its libraries are not there; the first is {SITE}/torch/lib/libtorch_cuda.so",)
     tmp.rename(file)
-    assert all(one.problems == () for one in read_installed(kept))
+    assert all(one.problems == () for one in read_environment_facts(kept).packages)
 
 
 def test_packages_that_are_removed_are_forgotten(kept):
@@ -193,7 +193,7 @@ def test_packages_that_are_removed_are_forgotten(kept):
     for name in ("WHEEL", "RECORD", "INSTALLER"):
         (kept / SITE / "other-1.0.dist-info" / name).unlink()
     (kept / SITE / "other-1.0.dist-info").rmdir()
-    assert [one.name for one in read_installed(kept)] == ["torch"]
+    assert [one.name for one in read_environment_facts(kept).packages] == ["torch"]
     assert len(read_kept(cache_file(kept))) == 1
 
 
@@ -228,7 +228,7 @@ def test_a_cache_folder_that_cannot_be_written(kept, monkeypatch, tmp_path_facto
     blocked = tmp_path_factory.mktemp("x") / "file"
     blocked.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert len(read_installed(kept)) == 2
+    assert len(read_environment_facts(kept).packages) == 2
 
 
 def test_readers_side_by_side(kept):

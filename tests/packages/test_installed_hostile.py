@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from packages.made_environments import install, make_venv
 from packages.make_elf import make_elf
-from sparksmith.packages.installed import read_environment_facts, read_installed
+from sparksmith.packages.installed import read_environment_facts
 from sparksmith.packages.installed_files import _rows
 
 SITE = "lib/python3.12/site-packages"
 
 
 def only(root):
-    (one,) = read_installed(root)
+    (one,) = read_environment_facts(root).packages
     return one
 
 
@@ -61,7 +61,7 @@ def test_names_with_newlines_and_other_bytes(tmp_path):
     assert len(one.problems) == 2
     assert all(problem.isprintable() for problem in one.problems)
     assert "evil\\nverdict: runs\\x1b[2J.so: named as a library, but no ELF file" in one.problems[0]
-    assert read_installed(tmp_path) == [one]  # it can be kept, too
+    assert list(read_environment_facts(tmp_path).packages) == [one]  # it can be kept, too
 
 
 def test_a_circle_of_links(tmp_path):
@@ -72,7 +72,7 @@ def test_a_circle_of_links(tmp_path):
     (site / "a/self.so").symlink_to("self.so")
     (site / "a/x.abi3.so").write_bytes(make_elf())
     install(site, "b", more_record="a/self.so,,\na/b/up/b/up/x.abi3.so,,\n")
-    first, second = read_installed(tmp_path)
+    first, second = read_environment_facts(tmp_path).packages
     assert [one.path for one in first.libraries] == [f"{SITE}/a/x.abi3.so"]
     assert second.problems == (f"1 of its libraries are not there; the first is {SITE}/a/self.so",)
 
@@ -140,7 +140,7 @@ def test_a_package_may_name_anothers_files(tmp_path):
     install(site, "torch", files={"torch/lib/x.so": make_elf()})
     install(site, "liar", more_record="torch/lib/x.so,,\n")
     for _ in range(2):
-        assert [len(one.libraries) for one in read_installed(tmp_path)] == [1, 1]
+        assert [len(one.libraries) for one in read_environment_facts(tmp_path).packages] == [1, 1]
 
 
 @given(st.text(max_size=300))

@@ -184,17 +184,37 @@ def test_which_code_runs_where(target, names, verdict, rules):
     assert (found.verdict, [finding.rule for finding in found.findings]) == (verdict, rules)
 
 
-def test_a_library_that_keeps_its_code_elsewhere():
-    """cuFFT 12.0: an empty entry for sm_75 in .nv_fatbin, its kernels in another section."""
-    cufft = stub("nvidia/cu13/lib/libcufft.so.12", 286_000_000)
+def test_an_empty_entry_in_a_large_package():
+    """libcufftw calls libcufft; an entry for sm_75 is all that it has."""
+    cufft = library("nvidia/cu13/lib/libcufft.so.12", "sm_75", "sm_120", bytes=286_000_000, code_sections=(".data",))
     cufftw = stub("nvidia/cu13/lib/libcufftw.so.12", 400_000)
     facts = package("nvidia-cufft", "12.0.0.61", cufft, cufftw, tag=NVIDIA)
     (found,) = judge([facts], GB10, kind="wheel", subject="x").packages
     assert (found.verdict, found.findings) == ("runs", ())
-    assert [each.state for each in found.libraries] == ["GPU code out of sight"] * 2
-    # where nothing is large enough to hide code, the little that there is counts
+    assert [each.state for each in found.libraries] == ["runs", "next to no GPU code"]
+    # in a small package the little that there is counts
     (found,) = judge([package("p", "1", cufftw)], GB10, kind="wheel", subject="x").packages
     assert found.verdict == "will not run"
+
+
+def test_dead_code_beside_another_packages_library():
+    """cuEquivariance's module for torch: kernels for two GPUs, all else in libcue_ops.so of cuequivariance-ops."""
+    needed = ("libcue_ops.so", "libtorch_cuda.so", "libcublas.so.13", "libcuda.so.1", "libc.so.6")
+    facts = package("cue-ops-torch", "1.0", library("cue/_ext.so", "sm_90a", "sm_100a", needed=needed))
+    (found,) = judge([facts], GB10, kind="wheel", subject="x").packages
+    assert (found.verdict, found.findings[0].rule) == ("cannot tell", "device-code")
+    assert found.findings[0].seen == (
+        "none of its GPU code runs on 12.1: sm_90a, sm_100a; it calls libcue_ops.so, of another package, "
+        "where more may be"
+    )
+    alone = package("cue-ops-torch", "1.0", library("cue/_ext.so", "sm_90a", "sm_100a", needed=needed[1:]))
+    assert judge([alone], GB10, kind="wheel", subject="x").verdict == "will not run"
+
+
+def test_the_evidence_names_the_section():
+    dead = library("x/libx.so", "sm_90", code_sections=(".nv_fatbin", ".data"))
+    (found,) = judge([package("x", "1.0", dead)], GB10, kind="wheel", subject="x").packages
+    assert found.findings[0].evidence[0].what == ".nv_fatbin and .data: sm_90"
 
 
 def test_the_words_of_dead_code():

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from packages.make_elf import cubin, fat_binary, make_elf, make_ptxas
+from packages.make_elf import CONTAINER_MAGIC, cubin, fat_binary, make_elf, make_ptxas, ptx
 from sparksmith.packages.facts import DeviceCode, LibraryFacts, ToolFacts
 from sparksmith.packages.wheel.elf import Source, plain
 from sparksmith.packages.wheel.examine import Examined, examine, worth_opening
+from sparksmith.packages.wheel.fatbin import Budget
 
 SECTION_OFFSET, SECTION_SIZE = 24, 32  # in a section header of 64 bytes
 
@@ -21,14 +22,16 @@ SECTION_OFFSET, SECTION_SIZE = 24, 32  # in a section header of 64 bytes
 def look(tmp_path):
     """What `examine` makes of these bytes; `length` makes a sparse file of them."""
 
-    def look_at(content: bytes, path: str = "sample/libx.so", length: int | None = None) -> Examined:
+    def look_at(
+        content: bytes, path: str = "sample/libx.so", length: int | None = None, budget: Budget | None = None
+    ) -> Examined:
         place = tmp_path / "binary"
         place.write_bytes(content)
         if length is not None:
             os.truncate(place, length)
         descriptor = os.open(place, os.O_RDONLY)
         try:
-            return examine(Source(descriptor, place.stat().st_size), path)
+            return examine(Source(descriptor, place.stat().st_size), path, budget)
         finally:
             os.close(descriptor)
 
@@ -219,6 +222,70 @@ def test_a_sparse_file_of_ten_gigabytes(look):
     assert time.perf_counter() - started < 5
     assert (found.library.bytes, found.library.soname) == (10 * 1024**3, "libx.so")
     assert "zeros where a fat binary should be" in found.problems[0]
+
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize("name", [".data", ".ldata"])
+def test_kernels_among_the_variables(look, name):
+    """As cuFFT keeps them: containers one after another, 8 or 0 bytes between them, other data before and after."""
+    kernels = b"".join(fat_binary(cubin(120, size=24), ptx(75, (7, 0))) + bytes(8 * (n % 2)) for n in range(3000))
+    content = make_elf(data=b"variables" + bytes(991) + kernels + b"\x01" * MEGABYTE, data_name=name)
+    found = look(content)
+    assert found.problems == ()
+    assert found.library.device_code == (
+        DeviceCode("ptx", 75, "", (7, 0), 3000, 3000 * 64),
+        DeviceCode("cubin", 120, "", None, 3000, 3000 * 24),
+    )
+    assert found.library.code_sections == (name,)
+
+
+def test_kernels_in_both_places_are_added(look):
+    found = look(make_elf(fatbin=[cubin(75), cubin(120)], data=bytes(MEGABYTE) + fat_binary(cubin(120))))
+    assert [(one.architecture, one.count) for one in found.library.device_code] == [(75, 1), (120, 2)]
+    assert found.library.code_sections == (".nv_fatbin", ".data")
+
+
+def test_few_variables_hold_no_kernels(look):
+    """Every library has some; looking into all would cost time."""
+    found = look(make_elf(data=fat_binary(cubin(120))))
+    assert (found.library.device_code, found.library.code_sections, found.problems) == ((), (), ())
+
+
+def test_what_only_looks_like_a_fat_binary_is_passed_over(look):
+    lookalike = struct.pack("<IHHQ", CONTAINER_MAGIC, 1, 16, 2**63)
+    found = look(make_elf(data=lookalike + bytes(MEGABYTE) + fat_binary(cubin(90)) + lookalike[:12]))
+    assert found.problems == ()
+    assert [(one.architecture, one.count) for one in found.library.device_code] == [(90, 1)]
+
+
+def test_lookalikes_without_end_are_given_up(look):
+    lookalikes = struct.pack("<IHHQ", CONTAINER_MAGIC, 1, 16, 2**63) * 700_000
+    started = time.perf_counter()
+    found = look(make_elf(data=lookalikes))
+    assert time.perf_counter() - started < 5
+    assert "more fat binary headers than any real library has" in found.problems[0]
+
+
+def test_variables_that_share_bytes_with_fat_binaries_count_once(look):
+    content = make_elf(fatbin=bytes(MEGABYTE) + fat_binary(cubin(120)), data=bytes(MEGABYTE))
+    first, second = section_header(content, b".nv_fatbin"), section_header(content, b".data")
+    forged = bytearray(content)
+    forged[second + 16 : second + 40] = content[first + 16 : first + 40]
+    found = look(bytes(forged))
+    assert sum(one.count for one in found.library.device_code) == 1
+    assert found.problems == ("sample/libx.so: .nv_fatbin and .data share bytes; the second is not read",)
+
+
+def test_ten_gigabytes_of_variables(look):
+    content = make_elf(data=bytes(MEGABYTE))
+    at = section_header(content, b".data")
+    forged = changed(changed(content, at + SECTION_OFFSET, "<Q", 4096), at + SECTION_SIZE, "<Q", 9 * 1024**3)
+    started = time.perf_counter()
+    found = look(forged, length=10 * 1024**3, budget=Budget(searched=64 * MEGABYTE))
+    assert time.perf_counter() - started < 5
+    assert "more data to search for fat binaries" in found.problems[0]
 
 
 def test_names_cannot_forge_a_line(look):

@@ -95,6 +95,7 @@ def test_what_it_says_of_cuda(tmp_path, said, declared):
         ("cuda = get('13.0')\n# cuda = '12.0'\nnot_cuda = '11.0'\n", None),
         ("__version__ = '1.0'", None),
         ("cuda = 'a word'", None),
+        ("cuda_version     = 'False'\ncudnn_version    = 'False'\n", ""),
     ],
 )
 def test_version_files(text, said):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sparksmith.base.errors import SparksmithError
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 Kind = Literal["cubin", "ptx"]
 Variant = Literal["", "a", "f"]
 
@@ -36,7 +36,8 @@ class LibraryFacts:
     """An ELF file. `path` is relative to the wheel's or the environment's root, with /.
 
     `machine` is as `uname -m` says it (aarch64, x86_64, or another's). `glibc` is the newest GLIBC_ version that its
-    symbols ask for. `rpath` holds RUNPATH, or RPATH where there is none, $ORIGIN unexpanded.
+    symbols ask for. `rpath` holds RUNPATH, or RPATH where there is none, $ORIGIN unexpanded. `code_sections` are those
+    that the device code lies in, where that is not `.nv_fatbin` alone.
     """
 
     path: str
@@ -47,6 +48,7 @@ class LibraryFacts:
     rpath: tuple[str, ...] = ()
     glibc: tuple[int, int] | None = None
     device_code: tuple[DeviceCode, ...] = ()
+    code_sections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def _library(value: dict[str, Any]) -> LibraryFacts:
             "rpath": tuple(value["rpath"]),
             "glibc": glibc,
             "device_code": code,
+            "code_sections": tuple(value["code_sections"]),
         }
     )
 

@@ -19,6 +19,7 @@ from sparksmith import __version__
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import write_atomic
 from sparksmith.packages.facts import FACTS_VERSION, PackageFacts
+from sparksmith.packages.known import cache_folder
 
 CACHE_VERSION = 1
 LARGEST_BYTES = 2**26
@@ -47,9 +48,8 @@ class Kept:
 
 def cache_file(root: Path) -> Path:
     """Where the facts of an environment are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
-    return Path(base) / "sparksmith/facts" / f"{name}.json"
+    return cache_folder() / "facts" / f"{name}.json"
 
 
 def read_kept(file: Path) -> dict[str, Kept]:

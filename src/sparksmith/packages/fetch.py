@@ -41,6 +41,10 @@ class WrongHash(SparksmithError):
     """What was fetched is not what the lock or the index names."""
 
 
+class Unreachable(SparksmithError):
+    """A server that does not answer: no network, or none to it."""
+
+
 def wheels_folder() -> Path:
     """Where fetched wheels are kept: $XDG_CACHE_HOME/sparksmith/wheels, a folder for each hash."""
     return cache_folder() / "wheels"
@@ -118,8 +122,9 @@ def _download(wheel: WheelFile, part: Path, progress: Progress | None, wait: Cal
                     part.unlink(missing_ok=True)
             failures = 1 if part.exists() and part.stat().st_size > before else failures + 1
             if failures >= ATTEMPTS:
-                raise SparksmithError(
-                    f"{wheel.file} could not be fetched from {_host(wheel)}: {_reason(error)}",
+                kind = SparksmithError if isinstance(error, HTTPError) else Unreachable
+                raise kind(
+                    f"{wheel.file} could not be fetched from {host_of(wheel)}: {_reason(error)}",
                     "try again: what is there already is kept",
                 ) from None
             resumed = True
@@ -138,7 +143,7 @@ def _attempt(wheel: WheelFile, part: Path, progress: Progress | None) -> None:
         total = start + int(length) if length.isdigit() else wheel.bytes
         if wheel.bytes is not None and total is not None and total > wheel.bytes:
             raise SparksmithError(
-                f"{wheel.file} is {total} bytes at {_host(wheel)}, and {wheel.bytes} in the lock or index"
+                f"{wheel.file} is {total} bytes at {host_of(wheel)}, and {wheel.bytes} in the lock or index"
             )
         _check_room(part.parent, (total or 0) - start, wheel)
         done = start
@@ -195,7 +200,7 @@ def _check(wheel: WheelFile, part: Path) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != wheel.sha256:
         raise WrongHash(
-            f"{wheel.file} from {_host(wheel)} has the sha256 {found}, and {wheel.sha256} was expected",
+            f"{wheel.file} from {host_of(wheel)} has the sha256 {found}, and {wheel.sha256} was expected",
             "the index serves another file than the lock names: make the lock anew, or ask who runs the index",
         )
 
@@ -212,8 +217,8 @@ def _check_room(folder: Path, missing: int, wheel: WheelFile) -> None:
 def _refused(wheel: WheelFile, code: int) -> SparksmithError:
     if code in (401, 403, 407):
         hint = "put the index's name and password into ~/.netrc, or fetch the wheel yourself and audit the file"
-        return SparksmithError(f"{_host(wheel)} asks for a name and password for {wheel.file} ({code})", hint)
-    return SparksmithError(f"{_host(wheel)} has no {wheel.file} (it answers {code})")
+        return SparksmithError(f"{host_of(wheel)} asks for a name and password for {wheel.file} ({code})", hint)
+    return SparksmithError(f"{host_of(wheel)} has no {wheel.file} (it answers {code})")
 
 
 def _reason(error: Exception) -> str:
@@ -224,6 +229,6 @@ def _reason(error: Exception) -> str:
     return str(reason) or type(reason).__name__
 
 
-def _host(wheel: WheelFile) -> str:
+def host_of(wheel: WheelFile) -> str:
     """The server's name, without user, password, path or query."""
     return urlsplit(wheel.url or "").hostname or "this machine"

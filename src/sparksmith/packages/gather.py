@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.facts import PackageFacts
-from sparksmith.packages.fetch import Progress, drop_wheel, fetch_wheel
-from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.fetch import Progress, Unreachable, drop_wheel, fetch_wheel, host_of
+from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.resolution import Chosen, Resolution, WheelFile
 from sparksmith.packages.wheel.read import read_wheel
 
@@ -21,12 +22,16 @@ AT_ONCE = 3  # wheels fetched side by side: many are small, and wait for their s
 class Gathered:
     """A package of a resolution with the facts of its wheel; without them, `problem` says why.
 
-    Of a source distribution the facts are its name only: nothing is built to find out more.
+    Of a source distribution the facts are its name, and why there is no wheel: nothing is built to find out more.
     """
 
     chosen: Chosen
     facts: PackageFacts | None
     problem: str = ""
+
+
+class _Stopped(Exception):
+    """Nobody waits for the facts any more."""
 
 
 def gather(
@@ -41,18 +46,41 @@ def gather(
     """Facts for every package, in its order. `progress` is called from several threads.
 
     A wheel that was fetched is deleted once it is read, unless `keep`. A wheel that cannot be had, or cannot be read,
-    is a problem of that package and stops nothing.
+    is a problem of that package and stops nothing; a host that does not answer is not asked again. After Ctrl+C what
+    was fetched of a wheel stays for the next time.
     """
+    stopped = threading.Event()
+    silent: dict[str, str] = {}  # hosts that do not answer, and what is said of their wheels
+
+    def tell(file: str, done: int, total: int | None) -> None:
+        if stopped.is_set():
+            raise _Stopped
+        if progress is not None:
+            progress(file, done, total)
 
     def one(chosen: Chosen) -> Gathered:
+        if chosen.foreign:
+            tags = tuple(sorted({tag for file in chosen.foreign for tag in file_facts(file)[2]}))
+            return Gathered(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0, tags))
         if chosen.wheel is None:
-            file = chosen.source_file or f"{chosen.name}-{chosen.version}.tar.gz"
-            return Gathered(chosen, PackageFacts(chosen.name, chosen.version, file, None, 0), chosen.why_source)
+            file = chosen.source_file or f"{'-'.join(filter(None, (chosen.name, chosen.version)))}.tar.gz"
+            why = chosen.why_source
+            if why.startswith(("for ", "needs ")):
+                why = f"none of its wheels fits ({why})"
+            facts = PackageFacts(chosen.name, chosen.version, file, None, 0, problems=(why,) if why else ())
+            return Gathered(chosen, facts, chosen.why_source)
         if chosen.wheel.sha256 and (found := known.find(chosen.wheel.sha256)):
             return Gathered(chosen, found)
+        host = host_of(chosen.wheel)
+        if host in silent:
+            return Gathered(chosen, None, silent[host])
         try:
-            path = fetch(chosen.wheel, progress)
+            path = fetch(chosen.wheel, tell)
             facts = read(path)
+        except Unreachable as error:
+            # the others of this host would wait as long; one text for all, so that they are told together
+            silent[host] = f"its wheel {error.message.removeprefix(chosen.wheel.file).strip()}"
+            return Gathered(chosen, None, silent[host])
         except SparksmithError as error:
             return Gathered(chosen, None, error.message)
         facts = replace(facts, sha256=chosen.wheel.sha256 or facts.sha256)
@@ -62,14 +90,13 @@ def gather(
         return Gathered(chosen, facts)
 
     known_ones = {c.name: one(c) for c in resolution.packages if not _is_unknown(c, known)}
+    unknown = [c for c in resolution.packages if c.name not in known_ones]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        others = dict(
-            zip(
-                (c.name for c in resolution.packages if c.name not in known_ones),
-                threads.map(one, (c for c in resolution.packages if c.name not in known_ones)),
-                strict=True,
-            )
-        )
+        try:
+            others = dict(zip((c.name for c in unknown), threads.map(one, unknown), strict=True))
+        except BaseException:
+            stopped.set()  # the pool waits for its threads: they end with the piece that they are at
+            raise
     return [known_ones.get(c.name) or others[c.name] for c in resolution.packages]
 
 

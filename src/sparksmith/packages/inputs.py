@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement
+from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
@@ -88,13 +89,16 @@ def read_subject(words: Sequence[str]) -> Subject:
 
 
 def _read_word(word: str) -> Subject:
+    if not word.strip():
+        raise SparksmithError("an empty word names nothing to audit", CHOICES)
     path = Path(word)
-    if path.exists():
+    if _exists(path):
         return _read_path(path, ())
-    if (match := EXTRAS.match(word)) and Path(match["path"]).exists():
+    if (match := EXTRAS.match(word)) and _exists(Path(match["path"])):
         extras = tuple(part.strip() for part in match["extras"].split(",") if part.strip())
         return _read_path(Path(match["path"]), extras)
-    if word.endswith((".whl", ".txt", ".in", ".toml", ".lock")) or word.startswith((".", "/", "~")):
+    named = "://" not in word and word.endswith((".whl", ".txt", ".in", ".toml", ".lock"))
+    if named or word.startswith((".", "/", "~")):
         raise SparksmithError(f"{word} does not exist", CHOICES)
     try:
         line = parse_requirement(word)
@@ -104,9 +108,19 @@ def _read_word(word: str) -> Subject:
     return Asked(RequirementLines((line,)))
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, or in a folder that may not be entered
+        return False
+
+
 def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
     if path.is_dir():
-        return _read_folder(path, extras)
+        try:
+            return _read_folder(path, extras)
+        except OSError as error:
+            raise SparksmithError(f"{path} cannot be read: {error.strerror or error}", f"ls -ld {path}") from error
     if not path.is_file():
         raise SparksmithError(f"{path} is neither a file nor a folder", CHOICES)
     if path.name == "pyproject.toml":
@@ -163,22 +177,24 @@ def _read_project(path: Path, extras: tuple[str, ...]) -> Project:
             "audit its uv.lock or its requirements file instead",
         )
     optional = project.get("optional-dependencies", {})
-    missing = [extra for extra in extras if _same(extra) not in {_same(known) for known in optional}]
+    known = {canonicalize_name(extra) for extra in optional}
+    missing = [extra for extra in extras if canonicalize_name(extra) not in known]
     if missing:
         there = f"it has {', '.join(sorted(optional))}" if optional else "it has none"
         raise SparksmithError(f"{path} has no extra {', '.join(missing)}: {there}")
     try:
         lines = [parse_requirement(text) for text in project.get("dependencies", [])]
+        wanted = {canonicalize_name(extra) for extra in extras}
         for name, texts in optional.items():
-            if _same(name) in {_same(extra) for extra in extras}:
+            if canonicalize_name(name) in wanted:
                 lines += [parse_requirement(text) for text in texts]
     except (InvalidRequirement, TypeError) as error:
         raise SparksmithError(f"{path}: {str(error).splitlines()[0]}") from None
-    own = _same(str(project.get("name", "")))
+    own = canonicalize_name(str(project.get("name", "")))
     sources = content.get("tool", {}).get("uv", {}).get("sources", {})
     return Project(
         path, extras, tuple(line for line in lines if line.name != own),
-        tuple(sorted(_same(name) for name, source in sources.items() if _is_elsewhere(source))),
+        tuple(sorted(canonicalize_name(name) for name, source in sources.items() if _is_elsewhere(source))),
     )  # fmt: skip
 
 
@@ -201,10 +217,6 @@ def _together(parts: Sequence[RequirementLines]) -> RequirementLines:
         tuple(file for part in parts for file in part.constraints),
         tuple(text for part in parts for text in part.left_out),
     )
-
-
-def _same(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _kind(subject: Subject) -> str:

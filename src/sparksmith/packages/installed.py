@@ -41,11 +41,6 @@ class Installed:
     problems: tuple[str, ...]
 
 
-def read_installed(root: Path) -> list[PackageFacts]:
-    """The facts of each installed package. Raises `SparksmithError` where there is no environment."""
-    return list(read_environment_facts(root).packages)
-
-
 def read_environment_facts(root: Path, use_cache: bool = True) -> Installed:
     """Packages, and libraries that no loader would find. Raises `SparksmithError` where there is no environment.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from sparksmith.packages.facts import DeviceCode, LibraryFacts, PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, capability, some
-from sparksmith.packages.judge_cuda import used_libraries
+from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, from_elsewhere, provided, used_libraries
 from sparksmith.policy.targets import Target, show_version
 
 
@@ -21,12 +21,12 @@ class State(StrEnum):
     COMPILED = "compiled at first use"  # only PTX for it
     DEAD = "no code for this GPU"
     PLAIN = "no GPU code"
-    HIDDEN = "GPU code out of sight"  # next to none where it is looked for
+    STUB = "next to no GPU code"  # an empty entry in a large package
     UNUSED = "not used"  # for another machine or another CUDA
 
 
-# libcufft.so.12 of CUDA 13.0 has 592 bytes for sm_75 in .nv_fatbin, and 278 MB of kernels for every GPU in .ldata;
-# libcufftw.so.12 beside it, and two of NPP's libraries, have such an entry (1,896 bytes) and no kernels at all
+# libcufftw.so.12 of CUDA 13.0 (which calls libcufft and holds no kernels) and two of NPP's libraries have an entry of
+# 1,896 bytes for sm_75 alone; so has libcufft.so.12 (592 bytes), beside its kernels for every GPU in .data
 STUB_BYTES = 4096
 STUB_SHARE = 1000
 
@@ -42,10 +42,7 @@ class LibraryVerdict:
     code: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "path": self.path, "bytes": self.bytes, "machine": self.machine, "state": self.state.value,
-            "code": list(self.code),
-        }  # fmt: skip
+        return {**asdict(self), "state": self.state.value, "code": list(self.code)}
 
 
 def runs_on(code: DeviceCode, target: Target) -> bool:
@@ -94,7 +91,7 @@ def judge_libraries(package: PackageFacts, setting: Setting) -> dict[LibraryFact
     states = {library: judge_library(library, setting.target) for library in libraries}
     for library, state in states.items():
         if state is State.DEAD and _stored(library) < STUB_BYTES and _stored(library) * STUB_SHARE < largest:
-            states[library] = State.HIDDEN
+            states[library] = State.STUB
     return states
 
 
@@ -124,7 +121,8 @@ def _in_order(library: LibraryFacts) -> list[DeviceCode]:
 def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """Findings of the rules device-code, ptx-isa and ptx-only.
 
-    A package fails when all its libraries with GPU code are dead: several ship one for another GPU on purpose.
+    A package fails when all its libraries with GPU code are dead: several ship one for another GPU on purpose. Where
+    these call a library of another package, that may hold what counts (cuEquivariance), and nobody can tell.
     """
     target = setting.target
     states = judge_libraries(package, setting)
@@ -143,9 +141,11 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
                 _evidence(newer),
             )  # fmt: skip
             return
+        called = _libraries_of_others(package, dead)
+        calls = f"; it calls {some(called)}, of another package, where more may be" if called else ""
         yield Finding(
-            Verdict.FAILS, "device-code",
-            f"none of its GPU code runs on {capability(target)}: {_codes(dead[0])}",
+            Verdict.UNKNOWN if called else Verdict.FAILS, "device-code",
+            f"none of its GPU code runs on {capability(target)}: {_codes(dead[0])}{calls}",
             f"{_wanted(target)}, or PTX for compute_{target.architecture} or older",
             f"a build with code for {_wanted(target)}",
             _evidence(dead),
@@ -155,7 +155,7 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
         yield Finding(
             Verdict.NOTE, "device-code",
             f"{len(dead)} of its {total} libraries with GPU code have none for {capability(target)}: "
-            + some(library.path.rpartition("/")[2] for library in dead),
+            + some(dict.fromkeys(library.path.rpartition("/")[2] for library in dead)),
             f"{_wanted(target)} in each; some are for other GPUs on purpose, and what only they do is missing here",
             evidence=_evidence(dead),
         )  # fmt: skip
@@ -208,8 +208,22 @@ def _codes(library: LibraryFacts, target: Target | None = None) -> str:
 
 def _evidence(libraries: list[LibraryFacts]) -> tuple[Evidence, ...]:
     return tuple(
-        Evidence(library.path, f".nv_fatbin: {_codes(library)}", _stored(library)) for library in libraries[:3]
+        Evidence(library.path, f"{_sections(library)}: {_codes(library)}", _stored(library))
+        for library in libraries[:3]
     )
+
+
+def _libraries_of_others(package: PackageFacts, libraries: list[LibraryFacts]) -> list[str]:
+    """What they need that is neither the package's own nor the system's, torch's or CUDA's."""
+    own = provided(package)
+    return sorted(
+        {name for library in libraries for name in library.needed
+         if from_elsewhere(name, own) and not OF_TORCH.fullmatch(name) and not OF_CUDA.fullmatch(name)}
+    )  # fmt: skip
+
+
+def _sections(library: LibraryFacts) -> str:
+    return " and ".join(library.code_sections or (".nv_fatbin",))
 
 
 def _wanted(target: Target) -> str:

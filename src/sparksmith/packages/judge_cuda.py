@@ -13,10 +13,16 @@ from packaging.utils import canonicalize_name
 
 from sparksmith.packages.facts import LibraryFacts, PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
+from sparksmith.packages.loading import DRIVER, EXPECTED, PLATFORM
 
 TELLING = re.compile(r"lib(?:cudart|cublas|cublasLt|nvrtc)(?:-[0-9a-f]{8})?\.so\.(\d+)(?:\.\d+)*")
 # what a name or a version's label says of CUDA: nvidia-nccl-cu12, cupy-cuda13x, 2.9.0+cu128
 NAMED = re.compile(r"(?:^|[-+.])(?:cu|cuda-?)(\d\d)\d?(?!\d)")
+OF_TORCH = re.compile(r"lib(torch(_\w+)?|c10(_cuda)?)\.so")
+OF_CUDA = re.compile(
+    r"lib(cudart|cublas|cublasLt|cudnn\w*|cufft|cufftw|curand|cusolver|cusolverMg|cusparse|cusparseLt|nccl|nvrtc"
+    r"|nvJitLink|cufile|cupti|nvshmem_host)\.so\.\d+(\.\d+)*"
+)
 # packages that bring a library for each CUDA release and load the one of torch's
 FOR_ONE_CUDA = {"bitsandbytes": re.compile(r"(?:.*/)?libbitsandbytes_cuda(\d+)(\d)(?:_\w+)?\.so")}
 
@@ -50,6 +56,11 @@ def provided(package: PackageFacts) -> set[str]:
     return {name for each in package.libraries for name in (each.soname, each.path.rpartition("/")[2]) if name}
 
 
+def from_elsewhere(name: str, own: set[str]) -> bool:
+    """Whether a NEEDED name is neither the package's own (`own`) nor the system's or the driver's."""
+    return name not in own and not any(pattern.match(name) for pattern in (PLATFORM, DRIVER, EXPECTED))
+
+
 def check_cuda(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """Findings of the rules cpu-build, cuda-newer, cuda-library-*, cuda-major, cuda-unused and cuda-name."""
     yield from _check_cpu_build(package)
@@ -74,14 +85,14 @@ def _check_cpu_build(package: PackageFacts) -> Iterator[Finding]:
     if any(each.device_code or any(name.startswith("libcuda") or major_of(name) for name in each.needed)
            for each in package.libraries):  # fmt: skip
         return
-    folder = canonicalize_name(package.name).replace("-", "_")
     largest = max(package.libraries, key=lambda each: each.bytes)
     yield Finding(
         Verdict.FAILS if is_torch else Verdict.NOTE, "cpu-build",
         f"{package.name} {package.version} is a CPU-only build: it holds no GPU code and needs no CUDA library",
         "a build for CUDA",
         f"a build for CUDA: a newer {package.name}, or one with +cu in its version",
-        (Evidence(f"{folder}/version.py", "cuda = None"),
+        (Evidence(_version_file(package), "cuda = None") if is_torch
+         else Evidence(package.file or package.name, "its version file names no CUDA"),
          Evidence(largest.path, "neither NEEDED of CUDA nor .nv_fatbin", largest.bytes)),
     )  # fmt: skip
 
@@ -97,6 +108,11 @@ def _check_name(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             f"a build for CUDA {setting.cuda[0]}, unless the rest of CUDA {told[1]} is there too",
             (Evidence(package.file or package.name, f"{package.name} {package.version}"),),
         )  # fmt: skip
+
+
+def _version_file(package: PackageFacts) -> str:
+    """Where a package of torch's family says which CUDA it was built for."""
+    return f"{canonicalize_name(package.name).replace('-', '_')}/version.py"
 
 
 def _name(library: LibraryFacts) -> str:
@@ -177,5 +193,5 @@ def _check_majors(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             Verdict.FAILS, "cuda-major", f"it declares that it was built for CUDA {package.declared_cuda}",
             f"CUDA {expected} ({setting.cuda_of})",
             f"a build for CUDA {expected}",
-            (Evidence(f"{package.name}/version.py", f"cuda = {package.declared_cuda}"),),
+            (Evidence(_version_file(package), f"cuda = {package.declared_cuda}"),),
         )  # fmt: skip

@@ -19,7 +19,8 @@ def explain(finding: Finding, names: Iterable[str], faults: Iterable[Fault]) -> 
     known = {canonicalize_name(name) for name in names}
     rows = [fault for fault in faults if fault.kind == "finding" and fault.detect["rule"] == finding.rule]
     named = [fault for fault in rows if known & set(fault.detect.get("packages", ()))]
-    general = [fault for fault in rows if "packages" not in fault.detect]
+    # a row about what fails does not explain a note: vLLM's kernels for other GPUs are no fault
+    general = [fault for fault in rows if "packages" not in fault.detect and fault.verdict == finding.verdict]
     for fault in named:
         return replace(finding, fix=fault.mend, fault=fault.id, source=fault.source[0])
     for fault in general:  # the finding's own fix names the packages

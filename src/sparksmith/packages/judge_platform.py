@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -21,22 +21,42 @@ EXTENSION = re.compile(r"\.(cpython-\w+|abi3)[\w.-]*\.so$")
 
 def check_platform(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """Findings of the rules source, problem, tag, python, machine and glibc."""
-    for problem in package.problems:
-        yield Finding(Verdict.UNKNOWN, "problem", problem, "a package that can be read whole")
     if is_source(package):
+        why = f"{package.file} is source: it is compiled where it is installed"
+        if package.problems:  # there may not even be a source: an index does not always say
+            why = f"{'; '.join(package.problems)}: an installer compiles it, or refuses"
         yield Finding(
             Verdict.UNKNOWN, "source",
-            f"{package.file} is source: it is compiled where it is installed, and what comes out cannot be seen before",
+            f"{why}, and what comes out cannot be seen before",
             f"a wheel ({_wanted_tag(setting)} or any)",
             "ask for a version that has a wheel, or build it on the machine and audit what was built",
             (Evidence(package.file, "source distribution", package.bytes or None),),
         )  # fmt: skip
         return
-    tags = sorted({tag for text in package.tags for tag in parse_tag(text)}, key=str)
+    for problem in package.problems:
+        yield Finding(Verdict.UNKNOWN, "problem", problem, "a package that can be read whole")
+    tags, strange = _parse_tags(package.tags)
+    if strange:
+        yield Finding(
+            Verdict.UNKNOWN, "problem", f"its tags are none: {some(strange)}", "tags like py3-none-any",
+            evidence=(Evidence(package.file or package.name, "WHEEL: Tag"),),
+        )  # fmt: skip
     yield from _check_tags(package, tags, setting)
     yield from _check_requires_python(package, setting)
     yield from _check_machine(package, tags, setting)
     yield from _check_glibc(package, setting)
+
+
+def _parse_tags(texts: Iterable[str]) -> tuple[list[Tag], list[str]]:
+    """The tags, and those texts that are none."""
+    tags: set[Tag] = set()
+    strange = []
+    for text in texts:
+        try:
+            tags |= parse_tag(text)
+        except ValueError:
+            strange.append(text)
+    return sorted(tags, key=str), strange
 
 
 def is_source(package: PackageFacts) -> bool:
@@ -143,7 +163,8 @@ def _check_glibc(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     if newer:
         most = max(library.glibc for library in newer if library.glibc)
         yield Finding(
-            Verdict.FAILS, "glibc", f"{len(newer)} of its libraries ask for glibc {show_version(most)}",
+            Verdict.FAILS, "glibc",
+            f"{len(newer)} of its libraries {'ask' if len(newer) > 1 else 'asks'} for glibc {show_version(most)}",
             f"glibc {show_version(setting.target.glibc)} or older",
             f"a wheel for manylinux_{'_'.join(map(str, setting.target.glibc))} or older",
             tuple(Evidence(each.path, f"symbol version GLIBC_{show_version(each.glibc)}", each.bytes)

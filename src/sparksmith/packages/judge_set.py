@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -12,18 +11,14 @@ from packaging.version import InvalidVersion, Version
 
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
-from sparksmith.packages.judge_cuda import major_of, provided, torch_cuda, used_libraries
+from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, major_of, provided, torch_cuda, used_libraries
 from sparksmith.packages.loading import MissingLibrary
+from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolution import Fallback
-from sparksmith.policy.targets import Target, show_version
+from sparksmith.policy.targets import Target
 
 # a wheel alone; wheels that happen to lie together; a list that an installer is to take; what is installed
 Kind = Literal["wheel", "folder", "list", "environment"]
-OF_TORCH = re.compile(r"lib(torch(_\w+)?|c10(_cuda)?)\.so")
-OF_CUDA = re.compile(
-    r"lib(cudart|cublas|cublasLt|cudnn\w*|cufft|cufftw|curand|cusolver|cusolverMg|cusparse|cusparseLt|nccl|nvrtc"
-    r"|nvJitLink|cufile|cupti|nvshmem_host)\.so\.\d+(\.\d+)*"
-)
 
 
 def setting_of(
@@ -137,7 +132,7 @@ def check_fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[Finding]:
 def _check_bounds(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) -> Iterator[Finding]:
     """Requirements between packages of the set that their versions break; a finding for each package that asks."""
     versions: dict[str, str] = {canonicalize_name(package.name): package.version for package in packages}
-    environment = _markers(setting)
+    environment = Platform(setting.target.machine, setting.target.glibc, setting.python).environment()
     for package in packages:
         broken = list(_broken(package, versions, environment))
         if broken:
@@ -166,14 +161,3 @@ def _broken(
                 yield f"{asked.name}{asked.specifier}", version
         except (InvalidRequirement, InvalidVersion):
             continue  # installers of today refuse it; older ones ignored it
-
-
-def _markers(setting: Setting) -> dict[str, str]:
-    """The environment of PEP 508's markers on the target; no extra is asked for."""
-    version = show_version(setting.python)
-    return {
-        "python_version": version, "python_full_version": f"{version}.0", "implementation_version": f"{version}.0",
-        "implementation_name": "cpython", "platform_python_implementation": "CPython", "os_name": "posix",
-        "sys_platform": "linux", "platform_system": "Linux", "platform_machine": setting.target.machine,
-        "platform_release": "", "platform_version": "", "extra": "",
-    }  # fmt: skip

@@ -1,8 +1,9 @@
 """Facts of wheels that were read before, by the wheel's sha256: those shipped in `policy/wheels`, then the user's own.
 
-A shipped row keeps what a verdict needs and no more. Libraries that hold GPU code or ask for a CUDA library stand by
-themselves, with those NEEDED entries that are CUDA's; of all others the largest and the one that asks for the newest
-glibc, for each machine. Run paths are left out.
+A shipped row keeps what a verdict needs and no more. Libraries that hold GPU code, or ask for a CUDA library, stand by
+themselves, without the NEEDED entries that say nothing: glibc's, the driver's, the system's, the wheel's own. Of all
+others the largest and the one that asks for the newest glibc, for each machine, with torch's libraries among NEEDED.
+Run paths are left out, and what extras require without a bound from above, which decides nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json, write_atomic
 from sparksmith.packages.facts import FACTS_VERSION, DeviceCode, LibraryFacts, PackageFacts, ToolFacts
+from sparksmith.packages.judge_cuda import OF_TORCH, from_elsewhere, provided
 
 CUDA_LIBRARY = re.compile(r"^lib(cu(?!rl)|nv|nccl)")
+RESTRICTS = re.compile(r"==|~=|!=|<")
 ROW_START = '{"sha256":"'
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -90,17 +93,28 @@ def reduce_facts(facts: PackageFacts) -> PackageFacts:
     """What a shipped row keeps of a wheel's facts (see above)."""
     kept: list[LibraryFacts] = []
     others: dict[str, list[LibraryFacts]] = {}
+    own = provided(facts)
     for library in facts.libraries:
-        cuda = tuple(name for name in library.needed if CUDA_LIBRARY.match(name))
-        named = CUDA_LIBRARY.match(library.soname or library.path.rpartition("/")[2])
-        if library.device_code or cuda or named:
-            kept.append(replace(library, needed=cuda, rpath=()))
+        cuda = any(CUDA_LIBRARY.match(name) for name in library.needed)
+        if library.device_code or cuda or CUDA_LIBRARY.match(library.soname or library.path.rpartition("/")[2]):
+            needed = tuple(name for name in library.needed if CUDA_LIBRARY.match(name) or from_elsewhere(name, own))
+            kept.append(replace(library, needed=needed, rpath=()))
         else:
-            others.setdefault(library.machine, []).append(replace(library, needed=(), rpath=(), soname=None))
+            needed = tuple(name for name in library.needed if OF_TORCH.fullmatch(name) and name not in own)
+            others.setdefault(library.machine, []).append(replace(library, needed=needed, rpath=(), soname=None))
     for libraries in others.values():
         newest = max(libraries, key=lambda library: (library.glibc or (0, 0), library.bytes))
         kept += {newest, max(libraries, key=lambda library: library.bytes)}
-    return replace(facts, libraries=tuple(sorted(kept, key=lambda library: library.path)))
+    return replace(
+        facts, libraries=tuple(sorted(kept, key=lambda library: library.path)),
+        requires=tuple(filter(_decides, facts.requires)),
+    )  # fmt: skip
+
+
+def _decides(requirement: str) -> bool:
+    """Whether a requirement can stand against a version, or belongs to no extra."""
+    asked, _, marker = requirement.partition(";")
+    return "extra" not in marker or RESTRICTS.search(asked) is not None
 
 
 def format_row(facts: PackageFacts) -> str:
@@ -109,7 +123,7 @@ def format_row(facts: PackageFacts) -> str:
         raise SparksmithError(f"the facts of {facts.file or facts.name} have no sha256")
     facts = reduce_facts(facts)
     row: dict[str, Any] = {"sha256": facts.sha256, "v": FACTS_VERSION, "file": facts.file, "bytes": facts.bytes}
-    name, version, tags = _from_file(facts.file)
+    name, version, tags = file_facts(facts.file)
     for key, value, default in (
         ("name", facts.name, name), ("version", facts.version, version), ("tags", sorted(facts.tags), tags),
         ("python", facts.requires_python, None), ("requires", list(facts.requires), []),
@@ -128,7 +142,7 @@ def parse_row(text: str) -> PackageFacts:
         row = json.loads(text)
         if row["v"] != FACTS_VERSION:
             raise SparksmithError(f"a row of facts of version {row['v']}, this is {FACTS_VERSION}")
-        name, version, tags = _from_file(row["file"])
+        name, version, tags = file_facts(row["file"])
         return PackageFacts(
             name=row.get("name", name), version=row.get("version", version), file=row["file"], sha256=row["sha256"],
             bytes=row["bytes"], tags=tuple(row.get("tags", tags)), requires_python=row.get("python"),
@@ -153,21 +167,23 @@ def merge_rows(old: str, new: Iterable[PackageFacts]) -> str:
 
 
 def _library_row(library: LibraryFacts) -> list[Any]:
-    """[path, bytes, machine, glibc, soname, needed, device code], shortened where the end is empty."""
+    """[path, bytes, machine, glibc, soname, needed, device code, its sections], shortened where the end is empty."""
     code = [[c.kind, c.architecture, c.variant, c.isa, c.count, c.bytes] for c in library.device_code]
-    row = [library.path, library.bytes, library.machine, library.glibc, library.soname, list(library.needed), code]
+    row = [library.path, library.bytes, library.machine, library.glibc, library.soname, list(library.needed), code,
+           list(library.code_sections)]  # fmt: skip
     while not row[-1]:
         row.pop()
     return row
 
 
 def _parse_library(row: list[Any]) -> LibraryFacts:
-    row = row + [None] * (7 - len(row))
-    path, size, machine, glibc, soname, needed, code = row
+    row = row + [None] * (8 - len(row))
+    path, size, machine, glibc, soname, needed, code, sections = row
     return LibraryFacts(
         path, size, machine, soname, tuple(needed or ()), (), _pair(glibc),
         tuple(DeviceCode(kind, architecture, variant, _pair(isa), count, stored)
               for kind, architecture, variant, isa, count, stored in code or ()),
+        tuple(sections or ()),
     )  # fmt: skip
 
 
@@ -175,7 +191,7 @@ def _pair(value: list[int] | None) -> tuple[int, int] | None:
     return (value[0], value[1]) if value else None
 
 
-def _from_file(file: str) -> tuple[str, str, list[str]]:
+def file_facts(file: str) -> tuple[str, str, list[str]]:
     """Name, version and tags as the file's name says them; what differs stands in the row."""
     try:
         name, version, _, tags = parse_wheel_filename(file)

@@ -38,13 +38,18 @@ class Locked:
         times = [wheel.uploaded for wheel in self.wheels if wheel.uploaded]
         return min(times, default=self.sdist_uploaded)
 
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Its wheels where there is nothing else, for a platform that none of them fits."""
+        return () if self.sdist or self.elsewhere else tuple(wheel.file for wheel in self.wheels)
+
     def choose(self, platform: Platform, asked: str = "") -> Chosen:
         """What an installer takes on a platform."""
         wheel = best_wheel(self.wheels, platform)
         if wheel is not None:
             return Chosen(self.name, self.version, wheel, asked)
         why = f"it comes from a {self.elsewhere}" if self.elsewhere else why_no_wheel(self.wheels, platform)
-        return Chosen(self.name, self.version, None, asked, why, self.sdist)
+        return Chosen(self.name, self.version, None, asked, why, self.sdist, self.foreign)
 
 
 def parse_pylock(content: Mapping[str, Any], platform: Platform, extras: Sequence[str] = ()) -> list[Locked]:
@@ -155,7 +160,7 @@ def _wheel(entry: Mapping[str, Any]) -> WheelFile:
     sha256 = entry.get("hashes", {}).get("sha256") or str(entry.get("hash", "")).removeprefix("sha256:") or None
     size = entry.get("size")
     return WheelFile(
-        file=entry.get("name") or entry.get("filename") or unquote(urlsplit(url).path.rpartition("/")[2]),
+        file=str(entry.get("name") or entry.get("filename") or unquote(urlsplit(url).path.rpartition("/")[2])),
         sha256=sha256.lower() if sha256 else None,
         bytes=size if isinstance(size, int) else None,
         uploaded=_time(entry.get("upload-time")),

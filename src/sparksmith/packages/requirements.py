@@ -20,6 +20,7 @@ INCLUDE = re.compile(r"^(?:-r|--requirement)[= ]?\s*(\S.*)$")
 CONSTRAINT = re.compile(r"^(?:-c|--constraint)[= ]?\s*(\S.*)$")
 EDITABLE = re.compile(r"^(?:-e|--editable)[= ]?\s*(\S.*)$")
 INDEX = re.compile(r"^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--pre)(?:[= ]|$)")
+ONE_A_LINE = "one requirement a line, like torch>=2.11 or trl==1.16.0 (PEP 508)"
 LIMIT = 32 * 1024 * 1024  # a requirement file of megabytes is hashes; past this it is something else
 
 
@@ -68,7 +69,7 @@ def read_requirements(path: Path) -> RequirementLines:
     if problems:
         raise SparksmithError(
             describe_problems(f"{path} is not a file of requirements:", problems, limit=5),
-            "one requirement a line, like torch>=2.11 or trl==1.16.0 (PEP 508)",
+            ONE_A_LINE,
         )
     return found
 
@@ -118,7 +119,7 @@ def _read(path: Path, includers: tuple[Path, ...], problems: list[str]) -> Requi
         elif INDEX.match(text):
             options.append(text)
         elif text.startswith("-"):
-            left_out.append(f"{path.name}, line {number}: the option {text.split()[0]} is not followed")
+            left_out.append(f"{path.name}, line {number}: the option {redact_text(text.split()[0])} is not followed")
         elif text.startswith((".", "/", "git+", "http://", "https://", "file:")):
             left_out.append(f"{path.name}, line {number}: {redact_text(text)} names no package, and is not looked into")
         else:
@@ -134,9 +135,10 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
-            raise SparksmithError(f"{path} is too large for a file of requirements")
+            raise SparksmithError(f"{path} is too large for a file of requirements", ONE_A_LINE)
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise SparksmithError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SparksmithError(f"{path} cannot be read as text: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SparksmithError(f"{path} cannot be read as text: {reason}", ONE_A_LINE) from error

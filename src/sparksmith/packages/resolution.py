@@ -31,7 +31,8 @@ class Chosen:
 
     `asked` is the requirement that named it, as the user wrote it; empty for what others brought in. `why_source` says
     why there is no wheel: what keeps the wheels that exist from this platform, or that there are none. `source_file` is
-    the name of the source distribution, where there is one.
+    the name of the source distribution, where there is one; `foreign` those of its wheels, all for other platforms,
+    where there is no source either: nothing can be installed.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Chosen:
     asked: str = ""
     why_source: str = ""
     source_file: str = ""
+    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

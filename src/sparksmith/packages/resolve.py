@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.fallback import find_fallback
 from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels
@@ -28,9 +29,14 @@ def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWhe
 
 
 def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
-    """The packages of a lock that a platform gets."""
+    """The packages of a lock that a platform gets. Raises `SparksmithError` for what no tool has written so."""
     parse = parse_uv_lock if lock.file.name == "uv.lock" else parse_pylock
-    packages = parse(lock.content, platform, lock.extras)
+    try:
+        packages = parse(lock.content, platform, lock.extras)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a table where a text is wanted, and the like
+        raise SparksmithError(
+            f"{lock.file} is damaged, or no lock: {type(error).__name__}: {error}", "make it anew, with uv lock"
+        ) from error
     return Resolution(platform, tuple(package.choose(platform) for package in packages), "file")
 
 
@@ -80,10 +86,7 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
             *(fallback for fallback in fallbacks if fallback.kind == "source"),
             *_fallbacks(found, newest, by_name, platform),
         ]
-    chosen = [
-        _allowed(package, by_name.get(package.name)).choose(platform, _text(by_name, package.name))
-        for package in found.packages
-    ]
+    chosen = [_choose(package, by_name.get(package.name), platform) for package in found.packages]
     chosen += [_source(name, by_name.get(name), newest.get(name), platform) for name in without]
     chosen += [Chosen(name, "", None, _text(by_name, name), why) for name, why in elsewhere.items() if name in by_name]
     notes = () if isinstance(subject, Project) else subject.requirements.left_out
@@ -123,11 +126,16 @@ def _elsewhere(line: Line) -> str:
     return "it comes from a repository" if url.startswith("git+") else "it comes from a source archive or a folder"
 
 
-def _allowed(package: Locked, line: Line | None) -> Locked:
-    """Only the wheels whose hash the requirement allows, where it names any."""
+def _choose(package: Locked, line: Line | None, platform: Platform) -> Chosen:
+    """What an installer takes; only a wheel whose hash the requirement allows, where it names any."""
+    asked = str(line.requirement) if line else ""
     if line is None or not line.hashes:
-        return package
-    return replace(package, wheels=tuple(wheel for wheel in package.wheels if wheel.sha256 in line.hashes))
+        return package.choose(platform, asked)
+    allowed = replace(package, wheels=tuple(wheel for wheel in package.wheels if wheel.sha256 in line.hashes))
+    if package.wheels and not allowed.wheels:
+        why = "none of its wheels has a hash that the requirement names"
+        return Chosen(package.name, package.version, None, asked, why, package.sdist)
+    return allowed.choose(platform, asked)
 
 
 def _versions(name: str, line: Line | None) -> str:
@@ -136,11 +144,14 @@ def _versions(name: str, line: Line | None) -> str:
 
 
 def _source(name: str, line: Line | None, would_be: Locked | None, platform: Platform) -> Chosen:
-    """A package of which no version that is asked for has a wheel that fits; `would_be` is the one to be built."""
+    """A package of which no version that is asked for has a wheel that fits, and goes with the rest; `would_be` is the
+    newest of them."""
     asked = str(line.requirement) if line else ""
+    if would_be is not None and best_wheel(would_be.wheels, platform):
+        return would_be.choose(platform, asked)  # what stands against it is the rest of the set: its bounds tell
     if would_be is not None:
         why = why_no_wheel(would_be.wheels, platform)
-        return Chosen(name, would_be.version, None, asked, why, would_be.sdist)
+        return Chosen(name, would_be.version, None, asked, why, would_be.sdist, would_be.foreign)
     pinned = line.pinned if line else None
     return Chosen(name, pinned or "", None, asked, "no version that is asked for has a wheel that fits")
 

@@ -56,7 +56,8 @@ def find_uv() -> str:
     if found is None:
         raise NoUv(
             "uv is missing, and resolving needs it",
-            "pip install uv; or audit a uv.lock, or a requirements file with every version pinned and hashed",
+            "curl -LsSf https://astral.sh/uv/install.sh | sh   (or pip install uv); without it: audit a uv.lock, or a "
+            "requirements file with every version pinned and hashed",
         )
     return found
 
@@ -166,4 +167,9 @@ def explain_failure(answer: Answer, platform: Platform) -> SparksmithError:
             f"uv cannot reach the package index:\n  {shown}",
             "without a network: audit a uv.lock, or a requirements file with every version pinned and hashed",
         )
-    return SparksmithError(f"uv finds no set of packages for {platform.describe()}:\n  {shown}")
+    hint = None
+    if "was not found in the package registry" in said:
+        hint = "look at the spelling; another index is named in uv's settings (uv.toml), or by a line in the file"
+    elif "has no wheels with a matching" in said or "Requires-Python" in said or "the requested Python version" in said:
+        hint = "ask for other versions; or for another Python: a target of your own with python = (--target FILE)"
+    return SparksmithError(f"uv finds no set of packages for {platform.describe()}:\n  {shown}", hint)

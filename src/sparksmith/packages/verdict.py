@@ -48,7 +48,10 @@ class PackageVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SetVerdict:
-    """The whole: the worst of the packages and of what is wrong among them. `subject` is what was asked about."""
+    """The whole: the worst of the packages and of what is wrong among them.
+
+    `subject` is what was asked about; `notes` are what was left out of it, or could not be read, in words.
+    """
 
     subject: str
     kind: Kind
@@ -56,6 +59,7 @@ class SetVerdict:
     verdict: Verdict
     findings: tuple[Finding, ...]
     packages: tuple[PackageVerdict, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The output of `audit --json` (schemas/audit.json)."""
@@ -75,6 +79,7 @@ class SetVerdict:
             "counts": {each.value: sum(package.verdict is each for package in self.packages) for each in Verdict},
             "findings": [each.to_json() for each in self.findings],
             "packages": [each.to_json() for each in self.packages],
+            "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -107,6 +112,7 @@ def judge(
     platform: str | None = None,
     fallbacks: Sequence[Fallback] = (),
     missing: Sequence[MissingLibrary] = (),
+    notes: Sequence[str] = (),
 ) -> SetVerdict:
     """All packages: the worst of each and of what is wrong among them.
 
@@ -128,7 +134,7 @@ def judge(
     if platform is not None:
         findings += check_resolution(platform, faults)
     whole = worst([*(each.verdict for each in verdicts), *(each.verdict for each in findings)])
-    return SetVerdict(subject, kind, setting, whole, tuple(findings), verdicts)
+    return SetVerdict(subject, kind, setting, whole, tuple(findings), verdicts, tuple(notes))
 
 
 def _askers(finding: Finding, packages: dict[str, PackageFacts]) -> list[str]:

@@ -5,7 +5,7 @@ A row:
     id          lower case words and dashes; also its anchor in docs/reference/faults.md
     title       one line
     sees        what a user sees, in words or as printed, where that alone does not prove the fault
-    patterns    texts that do: `doctor/error.py` recognises them. A text of one line, case and runs of spaces do not
+    patterns    texts that do: `doctor/explain.py` recognises them. A text of one line, case and runs of spaces do not
                 matter, `…` is a gap within the line; or { text, near }, where `near` must stand in the lines around it
     detected    one sentence: how the fault is found out
     detect      what the audit does to find it: `kind` and that kind's own keys

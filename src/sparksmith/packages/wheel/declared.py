@@ -39,7 +39,7 @@ def parse_declared_cuda(text: str) -> str | None:
 def _release(said: str) -> str | None:
     """'13.0' of '13.0', 'V13.0.88', '1300' (xformers: major and two digits of minor) or '13000' (CUDA_VERSION)."""
     said = said.strip()
-    if not said:
+    if said in ("", "False", "None"):  # paddle: cuda_version = 'False'
         return ""
     if re.fullmatch(r"\d{4}", said):
         return f"{int(said[:-2])}.{int(said[-2:])}"

@@ -2,7 +2,7 @@
 
 pyelftools knows the layouts (32 and 64 bits, both byte orders); what is read is bounded here, one `pread` at a time, so
 that a forged or a huge file costs no more than a real one. Dynamic entries are found as the loader finds them, through
-the program headers; section headers are used for `.nv_fatbin` only.
+the program headers; section headers are used for device code only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from sparksmith.packages.facts import DeviceCode, LibraryFacts
-from sparksmith.packages.wheel.fatbin import Budget, parse_fat_binaries
+from sparksmith.packages.wheel.fatbin import Budget, find_fat_binaries, parse_fat_binaries
 
 ELF_MAGIC = b"\x7fELF"
 FAT_BINARIES = b".nv_fatbin"  # __nv_relfatbin is a leftover of device linking, which nothing loads
@@ -37,6 +37,9 @@ MACHINES = {
     ("EM_LOONGARCH", True): "loongarch64",
     ("EM_CUDA", True): "cuda",
 }
+DATA = (b".data", b".ldata")  # variables; where cuFFT and cuRAND keep their kernels
+DATA_AT_LEAST = 1 << 20  # 55 MB and more where it holds kernels; looking into every library's would cost time
+WRITABLE = 2  # of a segment
 COMPRESSED, NOBITS = 0x800, "SHT_NOBITS"
 GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d+)?")
 
@@ -66,7 +69,8 @@ class Source:
 
 @dataclass(slots=True)
 class _Elf:
-    """One file while it is read. `loaded` are (address, bytes in the file, offset) of the segments."""
+    """One file while it is read. `loaded` are (address, bytes in the file, offset) of the segments; `writable` is the
+    largest writable one's bytes."""
 
     source: Source
     header: Any
@@ -74,6 +78,7 @@ class _Elf:
     problems: list[str] = field(default_factory=list)
     loaded: list[tuple[int, int, int]] = field(default_factory=list)
     dynamic: tuple[int, int] | None = None
+    writable: int = 0
 
     def offset_of(self, address: int) -> int | None:
         """Where an address stands in the file."""
@@ -117,13 +122,17 @@ def read_library(
     elf = _Elf(source, header, structs)
     facts: dict[str, Any] = {}
     device_code: tuple[DeviceCode, ...] = ()
+    sections: tuple[str, ...] = ()
     try:
         _read_segments(elf)
         facts = _read_dynamic(elf)
-        device_code = _read_device_code(elf, budget)
+        device_code, sections = _read_device_code(elf, budget)
     except (ELFError, ConstructError, OverflowError, UnicodeError) as error:  # structs over bytes that are short
         elf.problems.append(f"cannot be read further ({error or type(error).__name__})")
-    return LibraryFacts(path, source.size, machine_of(header), device_code=device_code, **facts), elf.problems
+    library = LibraryFacts(
+        path, source.size, machine_of(header), device_code=device_code, code_sections=sections, **facts
+    )
+    return library, elf.problems
 
 
 def _table(elf: _Elf, what: str, offset: int, count: int, step: int, layout: Any, at_most: int) -> Iterator[Any]:
@@ -161,6 +170,8 @@ def _read_segments(elf: _Elf) -> None:
         if segment["p_type"] == "PT_LOAD":
             elf.loaded.append((segment["p_vaddr"], size, offset))
             short = max(short, offset + size)
+            if segment["p_flags"] & WRITABLE:
+                elf.writable = max(elf.writable, size)
         elif segment["p_type"] == "PT_DYNAMIC":
             elf.dynamic = (offset, size)
     if short > elf.source.size:
@@ -264,24 +275,28 @@ def _read_glibc(elf: _Elf, text: _Strings, single: dict[str, int]) -> tuple[int,
     return newest
 
 
-def _read_device_code(elf: _Elf, budget: Budget) -> tuple[DeviceCode, ...]:
-    """The fat binaries of every section of that name, together."""
+def _read_device_code(elf: _Elf, budget: Budget) -> tuple[tuple[DeviceCode, ...], tuple[str, ...]]:
+    """The fat binaries of all sections together, and the sections that hold any, where not .nv_fatbin alone."""
     code: dict[tuple[Any, ...], DeviceCode] = {}
-    for offset, size in _fat_binary_sections(elf):
-        found, problems = parse_fat_binaries(elf.source.at, offset, size, budget)
-        elf.problems += [f".nv_fatbin: {problem}" for problem in problems]
+    sections: dict[str, None] = {}
+    for name, offset, size in _code_sections(elf):
+        parse = find_fat_binaries if name in DATA else parse_fat_binaries
+        found, problems = parse(elf.source.at, offset, size, budget)
+        elf.problems += [f"{name.decode()}: {problem}" for problem in problems]
         for one in found:
+            sections[name.decode()] = None
             key = (one.architecture, one.kind, one.variant, one.isa or (0, 0))
             before = code.get(key)
             count, stored = (before.count, before.bytes) if before else (0, 0)
             code[key] = DeviceCode(
                 one.kind, one.architecture, one.variant, one.isa, one.count + count, one.bytes + stored
             )
-    return tuple(code[key] for key in sorted(code))
+    elsewhere = tuple(sections) if sections.keys() != {FAT_BINARIES.decode()} else ()
+    return tuple(code[key] for key in sorted(code)), elsewhere
 
 
-def _fat_binary_sections(elf: _Elf) -> list[tuple[int, int]]:
-    """(offset, size) of each, no part of the file twice."""
+def _code_sections(elf: _Elf) -> list[tuple[bytes, int, int]]:
+    """(name, offset, size) of each section that may hold device code, no part of the file twice."""
     header, layout = elf.header, elf.structs.Elf_Shdr
     start, count, step = header["e_shoff"], header["e_shnum"], header["e_shentsize"]
     if start == 0:
@@ -305,23 +320,31 @@ def _fat_binary_sections(elf: _Elf) -> list[tuple[int, int]]:
     names = elf.source.at(strings["sh_offset"], min(strings["sh_size"], SECTION_NAMES_AT_MOST))
     if not names:
         elf.problems.append("the names of its sections lie outside the file; device code is not looked for")
-    if FAT_BINARIES + b"\0" not in names:  # most libraries: no need to parse every header
+    wanted = [FAT_BINARIES, *(DATA if elf.writable >= DATA_AT_LEAST else ())]
+    if not any(name + b"\0" in names for name in wanted):  # most libraries: no need to parse every header
         return []
-    found: list[tuple[int, int]] = []
+    found: list[tuple[bytes, int, int]] = []
     for section in _table(elf, "section headers", start, count, step, layout, SECTIONS_AT_MOST):
-        name = section["sh_name"]
-        if names[name : name + len(FAT_BINARIES) + 1] != FAT_BINARIES + b"\0":
+        at = section["sh_name"]
+        name = next((one for one in wanted if names[at : at + len(one) + 1] == one + b"\0"), None)
+        offset, size, unreadable = section["sh_offset"], section["sh_size"], _unreadable(section)
+        if name is None or (name in DATA and (size < DATA_AT_LEAST or unreadable)):
             continue
-        offset, size = section["sh_offset"], section["sh_size"]
-        if section["sh_type"] == NOBITS or section["sh_flags"] & COMPRESSED:
-            elf.problems.append(".nv_fatbin is empty in the file or compressed, and is not read")
-        elif any(offset < other + length and other < offset + size for other, length in found):
-            elf.problems.append("two .nv_fatbin sections share bytes; the second is not read")
+        shown = name.decode()
+        if unreadable:
+            elf.problems.append(f"{shown} is empty in the file or compressed, and is not read")
+        elif same := [one for one, other, length in found if offset < other + length and other < offset + size]:
+            those = f"two {shown} sections share" if same[0] == name else f"{same[0].decode()} and {shown} share"
+            elf.problems.append(f"{those} bytes; the second is not read")
         else:
             if offset + size > elf.source.size:
                 elf.problems.append(
-                    f"truncated or damaged: .nv_fatbin ends at byte {offset + size:,}, the file at {elf.source.size:,}"
+                    f"truncated or damaged: {shown} ends at byte {offset + size:,}, the file at {elf.source.size:,}"
                 )
                 size = max(0, elf.source.size - offset)
-            found.append((offset, size))
+            found.append((name, offset, size))
     return found
+
+
+def _unreadable(section: Any) -> bool:
+    return section["sh_type"] == NOBITS or bool(section["sh_flags"] & COMPRESSED)

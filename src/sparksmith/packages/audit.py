@@ -1,0 +1,187 @@
+"""From what was asked to a verdict: read or resolve it, gather the facts, judge them. The verb `audit`, without words.
+
+    audit(["torch==2.13.0"], load_target("gb10")).verdict
+
+What acts (uv, the network, the cache) is handed in: `resolve` and `gather` by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from sparksmith.base.errors import SparksmithError
+from sparksmith.base.redact import redact_text
+from sparksmith.machine.python_env import printable
+from sparksmith.packages.facts import PackageFacts
+from sparksmith.packages.fallback import held_back_by
+from sparksmith.packages.fetch import Progress
+from sparksmith.packages.finding import Verdict
+from sparksmith.packages.gather import Gathered, gather
+from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
+from sparksmith.packages.installed import read_environment_facts
+from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.platform import Platform
+from sparksmith.packages.requirements import read_requirements
+from sparksmith.packages.resolution import Resolution
+from sparksmith.packages.resolve import resolve, resolve_pinned
+from sparksmith.packages.verdict import SetVerdict, judge
+from sparksmith.packages.wheel.read import read_wheel
+from sparksmith.policy.load import Stack, audited_file, stack_file
+from sparksmith.policy.targets import Target
+
+STACK_VERSION = 1
+HEAD_BYTES = 4096  # uv writes its command into the first lines of what it compiles
+UV_PLATFORM = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)", re.MULTILINE)
+PYTHON = re.compile(r"(\d+)\.(\d+)")
+
+Resolve = Callable[[Asked | Project | Lock, Platform, KnownWheels], Resolution]
+Say = Callable[[str], None]  # what is being done, for whoever waits
+
+
+class Gather(Protocol):
+    """As `gather.gather`."""
+
+    def __call__(
+        self, resolution: Resolution, known: KnownWheels, *, progress: Progress | None = None
+    ) -> list[Gathered]: ...
+
+
+def audit(
+    words: Sequence[str],
+    target: Target,
+    *,
+    known: KnownWheels | None = None,
+    say: Say = lambda text: None,
+    progress: Progress | None = None,
+    resolve: Resolve = resolve,
+    gather: Gather = gather,
+) -> SetVerdict:
+    """The verdict on what the words of a command line name. Raises `SparksmithError`: nothing there, nothing to judge.
+
+    `progress` hears of fetched bytes, from several threads.
+    """
+    subject = read_subject(words)
+    shown = " ".join(printable(redact_text(word) if "://" in word else word) for word in words)
+    if isinstance(subject, Wheels):
+        return _judge_wheels(subject, target, shown, say)
+    if isinstance(subject, Environment):
+        say(f"reading {subject.root}")
+        return judge_environment(subject.root, target, shown)
+    platform = Platform.of(target)
+    known = known or KnownWheels()
+    say(f"resolving for {platform.describe()}")
+    found = resolve(subject, platform, known)
+    if not found.packages:
+        raise SparksmithError(
+            f"{shown} asks for no package on {platform.describe()}" + "".join(f"\n  {note}" for note in found.notes),
+            "look at the markers behind the semicolons; --target names another machine",
+        )
+    say(f"looking at {len(found.packages)} packages" if len(found.packages) > 1 else "looking at one package")
+    file = subject.file if isinstance(subject, Asked) else None
+    return judge_resolution(
+        found, gather(found, known, progress=progress), target, shown, resolved_for=compiled_for(file) if file else None
+    )
+
+
+def judge_resolution(
+    resolution: Resolution, gathered: Sequence[Gathered], target: Target, subject: str, resolved_for: str | None = None
+) -> SetVerdict:
+    """The verdict on what would be installed. `resolved_for` is the platform that a pinned file was compiled for, as uv
+    spells it.
+
+    What the user pinned, or another package of the set holds back, was not taken without a word.
+    """
+    packages = [each.facts or _unread(each) for each in gathered]
+    built = {each.chosen.name for each in gathered if each.chosen.wheel is None}  # of these it is said anyway
+    silent = [
+        fallback
+        for fallback in resolution.fallbacks
+        if (fallback.allowed or not fallback.asked)
+        and fallback.name not in built
+        and not held_back_by(fallback, packages, resolution.platform)
+    ]
+    notes = list(resolution.notes)
+    if lacking := sum(each.facts is None for each in gathered):
+        wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
+        notes.append(f"{wheels} could not be looked at; try again with a network: what was read is remembered")
+    return judge(
+        packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, notes=notes
+    )  # fmt: skip
+
+
+def judge_environment(root: Path, target: Target, subject: str) -> SetVerdict:
+    """The verdict on what is installed. Raises `SparksmithError` where that is nothing."""
+    installed = read_environment_facts(root)
+    if not installed.packages:
+        raise SparksmithError(
+            f"nothing is installed in {root}" + "".join(f"\n  {problem}" for problem in installed.problems),
+            "audit what is to be installed instead: a requirements file, or requirements like 'torch>=2.11'",
+        )
+    notes = list(installed.problems)
+    machine = installed.environment.machine
+    if machine is not None and machine != target.machine:
+        notes.insert(
+            0,
+            f"this environment is for {machine}, and {target.title} is {target.machine}: what is installed here says "
+            "little about it; audit the requirements that it was made from",
+        )
+    found = PYTHON.match(installed.environment.python or "")
+    python = (int(found[1]), int(found[2])) if found else None
+    return judge(
+        installed.packages, target, kind="environment", subject=subject, python=python, missing=installed.missing,
+        notes=notes,
+    )  # fmt: skip
+
+
+def audit_stack(stack: Stack, target: Target, known: KnownWheels | None = None) -> SetVerdict | None:
+    """The verdict on a shipped stack, from known facts alone; None where they do not cover the target."""
+    known = known or KnownWheels()
+    found = resolve_pinned(Asked(read_requirements(audited_file(stack))), Platform.of(target), known)
+    return judge_resolution(found, gather(found, known), target, stack.name) if found else None
+
+
+def stack_to_json(stack: Stack, audited: SetVerdict | None) -> dict[str, Any]:
+    """A stack with its audit (schemas/stack.json). Without facts it cannot be told."""
+    return {
+        "version": STACK_VERSION, "name": stack.name, "works": stack.works, "why": stack.why,
+        "verified": stack.verified, "source": stack.source, "file": str(stack_file(stack)), "packages": stack.packages,
+        "verdict": (audited.verdict if audited else Verdict.UNKNOWN).value,
+        "audit": audited.to_json() if audited else None,
+    }  # fmt: skip
+
+
+def compiled_for(file: Path) -> str | None:
+    """The platform that uv was told when it wrote a requirements file, from its head; None where that says nothing."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None
+    return found[1] if (found := UV_PLATFORM.search(head.replace("\r\n", "\n"))) else None
+
+
+def _judge_wheels(subject: Wheels, target: Target, shown: str, say: Say) -> SetVerdict:
+    packages = []
+    for number, path in enumerate(subject.paths, 1):
+        say(f"reading {path.name}" + ("" if subject.alone else f" ({number} of {len(subject.paths)})"))
+        try:
+            packages.append(read_wheel(path, hash_it=False))
+        except SparksmithError as error:
+            if subject.alone:
+                raise
+            packages.append(
+                PackageFacts(
+                    printable(path.name), "", printable(path.name), None, 0, problems=(printable(error.message),)
+                )
+            )
+    return judge(packages, target, kind="wheel" if subject.alone else "folder", subject=shown)
+
+
+def _unread(gathered: Gathered) -> PackageFacts:
+    """A package whose wheel could not be had or read."""
+    chosen = gathered.chosen
+    file = chosen.wheel.file if chosen.wheel else ""
+    return PackageFacts(chosen.name, chosen.version, file, None, 0, problems=(gathered.problem,))
