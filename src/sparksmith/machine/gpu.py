@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparksmith.base.command import Answer, ask
+from sparksmith.machine.root import whole_number
 
 QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version,memory.total", "--format=csv,noheader,nounits")
 
@@ -33,11 +34,11 @@ def parse_gpus(text: str) -> list[Gpu]:
         if len(fields) != 4:
             continue
         name, capability, driver, memory = fields
-        major, _, minor = capability.partition(".")
-        if not (major.isdigit() and minor.isdigit()):
+        major, minor = map(whole_number, capability.partition(".")[::2])
+        if major is None or minor is None:
             continue
-        mebibytes = int(memory) * 1024**2 if memory.isdigit() else None
-        gpus.append(Gpu(name, (int(major), int(minor)), driver, mebibytes))
+        mebibytes = whole_number(memory)
+        gpus.append(Gpu(name, (major, minor), driver, mebibytes * 1024**2 if mebibytes is not None else None))
     return gpus
 
 

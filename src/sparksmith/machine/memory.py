@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
 
+NOT_KIBIBYTES = ("HugePages_",)  # counts of pages
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -21,20 +23,24 @@ class Memory:
     swap_total_bytes: int
 
 
-def parse_meminfo(text: str) -> Memory:
-    """The three figures out of /proc/meminfo's text. Raises `ValueError` where MemTotal or MemAvailable is missing."""
-    kibibytes: dict[str, int] = {}
+def parse_meminfo_fields(text: str) -> dict[str, int]:
+    """Every figure of /proc/meminfo's text: bytes, and huge pages as their number."""
+    figures: dict[str, int] = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         words = rest.split()
-        if words and words[0].isdigit():
-            kibibytes[name] = int(words[0])
-    missing = {"MemTotal", "MemAvailable"} - set(kibibytes)
+        if words and words[0].isascii() and words[0].isdigit() and len(words[0]) <= 20:
+            figures[name] = int(words[0]) * (1 if name.startswith(NOT_KIBIBYTES) else 1024)
+    return figures
+
+
+def parse_meminfo(text: str) -> Memory:
+    """The three figures out of /proc/meminfo's text. Raises `ValueError` where MemTotal or MemAvailable is missing."""
+    figures = parse_meminfo_fields(text)
+    missing = {"MemTotal", "MemAvailable"} - set(figures)
     if missing:
         raise ValueError(f"/proc/meminfo has no {' and no '.join(sorted(missing))}")
-    return Memory(
-        kibibytes["MemTotal"] * 1024, kibibytes["MemAvailable"] * 1024, kibibytes.get("SwapTotal", 0) * 1024
-    )  # fmt: skip
+    return Memory(figures["MemTotal"], figures["MemAvailable"], figures.get("SwapTotal", 0))
 
 
 def read_memory(root: Path = Path("/")) -> Memory:
