@@ -40,7 +40,7 @@ def make_run(folder: Path, **flags: Any) -> RunFolder:
     write_manifest(run, run="20261121-031500-1a2b", created=1.5, sparksmith="0.1.0", state="finished")
     write_json(run.plan, plan.model_dump(mode="json"))
     tokenizer = make.make_tokenizer(plan, [p for p, _ in PAIRS], [r for _, r in PAIRS], None)
-    model = make.make_model(plan, tokenizer, run.base)
+    model = make.make_model(plan, tokenizer, run.base, lambda made: seal_checkpoint(made, 0))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and parameter.requires_grad and "embed" not in name:

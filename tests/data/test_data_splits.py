@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparksmith.base.errors import SparksmithError, UsageProblem
-from sparksmith.data.hub import HubName, cache_folder, parse_hub_name
+from sparksmith.data.hub import HubName, parse_hub_name
 from sparksmith.data.splits import choose_config, data_ending, find_splits
 
 
@@ -53,14 +53,6 @@ def test_what_is_no_split(name):
     assert "owner/name:SPLIT" in str(caught.value.hint)
 
 
-def test_the_cache_is_where_the_user_says(own_home, monkeypatch):
-    assert cache_folder() == own_home / ".cache/sparksmith/data"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache_folder() == own_home / ".cache/sparksmith/data"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert str(cache_folder()) == "/somewhere/sparksmith/data"
-
-
 @pytest.mark.parametrize(
     ("file", "ending"),
     [
@@ -94,14 +86,33 @@ def test_data_endings(file, ending):
     ],
 )
 def test_the_files_of_a_split(files, entry, expected):
-    assert find_splits(files, entry) == expected
+    assert find_splits(files, entry, "we/data") == expected
+
+
+@pytest.mark.parametrize(
+    ("data_files", "message"),
+    [
+        ([{"split": "dev", "path": None}], "its split dev: its files are null"),
+        ([{"split": "dev", "path": ["a.csv", None]}], 'its split dev: its files are ["a.csv", null]'),
+        ({"test": 5}, "its split test: its files are 5"),
+        (True, "its split train: its files are true"),
+        (["a.csv", {"split": "dev", "path": "b.csv"}], "its split train: its files are"),
+        ("[z-a].csv", "its split train: [z-a].csv is no pattern (bad character range z-a)"),
+        ({"test": ["a.csv", "[].csv"]}, "its split test: [].csv is no pattern"),
+    ],
+)
+def test_a_card_that_names_no_files(data_files, message):
+    with pytest.raises(SparksmithError) as caught:
+        find_splits(["a.csv"], {"data_files": data_files}, "we/data")
+    assert f"the card of the dataset we/data does not say which files make up {message}" in caught.value.message
+    assert caught.value.hint == "hf download we/data --repo-type dataset, and name the file"
 
 
 CARD = {"configs": [{"config_name": "one", "data_files": "a.csv"}, {"config_name": "two", "default": True}]}
 
 
 def test_the_configuration():
-    assert choose_config({}, None, "we/data") == (None, None)
+    assert choose_config({}, None, "we/data") == choose_config({"configs": 5}, None, "we/data") == (None, None)
     assert choose_config(CARD, None, "we/data") == ("two", CARD["configs"][1])
     assert choose_config(CARD, "one", "we/data") == ("one", CARD["configs"][0])
     assert choose_config({"configs": CARD["configs"][:1]}, None, "we/data") == ("one", CARD["configs"][0])

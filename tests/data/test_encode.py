@@ -80,6 +80,28 @@ def test_no_template_puts_the_separator_between_and_the_end_after():
     assert counted_text(encoder, pair(1, "a", "b")) == "b<|endoftext|>"
 
 
+def test_the_stop_token_is_found_whatever_its_letters_are():
+    """The answer that it is looked for after must not be found inside of it."""
+    template = MARKED_TEMPLATE.replace("<|im_end|>", "<|eob|>")
+    tokenizer = byte_tokenizer(template, begin="<|begin|>", end="<|endoftext|>", marks=("<|im_start|>", "<|eob|>"))
+    stops = Encoder(tokenizer, system_prompt=None, separator="\n").stop_ids()
+    assert tokenizer.convert_ids_to_tokens(stops) == ["<|endoftext|>", "<|eob|>"]
+
+
+def test_a_template_that_shows_no_answer_ends_none():
+    tokenizer = marked("{%- for m in messages -%}{{ '<|im_start|>' + m['role'] }}{%- endfor -%}")
+    assert Encoder(tokenizer, system_prompt=None, separator="\n").stop_ids() == [tokenizer.eos_token_id]
+
+
+def test_an_empty_text_has_the_end_or_no_token():
+    empty = Example(1, "text", text="")
+    tokenizer = marked()
+    assert whole_text(Encoder(tokenizer, system_prompt=None, separator="\n"), empty) == "<|endoftext|>"
+    tokenizer.eos_token = None
+    encoded = next(iter(Encoder(tokenizer, system_prompt=None, separator="\n").encode([empty])))
+    assert (encoded.input_ids, encoded.counted) == ([], [])
+
+
 def test_plain_text_is_counted_whole():
     encoder = Encoder(gemma(), system_prompt=None, separator="\n")
     assert counted_text(encoder, Example(1, "text", text="once upon")) == "once upon<eos>"

@@ -110,6 +110,22 @@ def test_a_job_tells_its_progress_and_writes_its_warnings(ready, made, monkeypat
     assert kind == "warning" and "not answered" in facts["message"]
 
 
+def test_a_request_to_stop_ends_it_before_the_last_answer_and_not_after(ready, made):
+    """Three batches of 4: asked after the first two, which is where it may end."""
+    plan = find_model(str(made.path)).plan.model_copy(update={"eval_batch_size": 4})
+    recorder = SimpleNamespace(tell=lambda line: None)
+
+    def result(answers):
+        return evaluate_plan(
+            ready.model, ready.encoder, EXAMPLES[:12], plan, "at step 2", recorder=recorder,
+            stopped=lambda: next(answers),
+        )  # fmt: skip
+
+    assert result(iter([True])) is None
+    assert result(iter([False, True])) is None
+    assert len(result(iter([False, False])).predictions) == 12
+
+
 def test_replies_say_how_they_ended(ready):
     prompts = [ready.encoder.encode_prompt([Message("user", text)]) for text in (PAIRS[0][0], PAIRS[1][0] * 60)]
     replies, fitted = predict(
@@ -256,7 +272,7 @@ def test_a_plan_that_cannot_be_read(run):
     write_json(run.plan, {**content, "seed": "seven"})
     refused(run.path, "plan.json is no plan: seed: Input should be a valid integer")
     write_json(run.plan, [1])
-    refused(run.path, "is of version None")
+    refused(run.path, "plan.json is no plan: it holds no object")
     run.plan.write_text(json.dumps(content)[:100])
     refused(run.path, "plan.json cannot be read as JSON", f"sparksmith predict {run.path / 'checkpoint-1'} TEXT")
 
@@ -270,6 +286,17 @@ def test_the_checkpoints_of_a_run_without_a_plan_still_answer(run):
     assert len(ask(load_ready(found)).predictions) == len(EXAMPLES)
     run.plan.unlink()
     refused(run.path, "has lost its plan.json", "checkpoint-1 TEXT")
+
+
+def test_an_adapter_on_a_base_that_is_damaged(tmp_path):
+    run = make_run(tmp_path / "a run", full_finetuning="false", lora_r=4)
+    assert find_model(str(run.path)).name == "run/checkpoint-1"
+    weights = run.base / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    for name in (run.path, run.path / "checkpoint-1"):
+        refused(name, "model.safetensors is not what was saved", f"rm -r '{run.base}'; sparksmith train --output_dir")
 
 
 def test_an_adapter_without_its_base(tmp_path):

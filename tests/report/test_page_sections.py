@@ -324,14 +324,6 @@ class TestAnswers:
         assert drawn.notes == ("195 edits in all, of 15 different pairs; the map shows 174 of them, the table 195.",)
         assert drawn.cells[0][0] == (answers.Pair("a", "z", 20, 100), 1.0)
 
-    def test_a_total_that_differs_from_per_is_explained(self):
-        pairs = [{"expected": "a", "predicted": None, "count": 7, "of": 9}]
-        found = {"confusions": pairs, "scores": {"per": {"rate": 0.5, "errors": 5, "total": 10}}}
-        assert answers.confusions_of(found).notes == (
-            "7 edits in all, of 1 different pair.",
-            "PER counts 5 edits: it compares the phones of a whole row, here those of each word are compared.",
-        )
-
     def test_pairs_that_the_record_leaves_out_are_told(self):
         pairs = [{"expected": f"{at}", "predicted": None, "count": 1, "of": 9} for at in range(200)]
         (note,) = answers.confusions_of({"confusions": pairs}).notes

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from records import write_checkpoint, write_run
-from sparksmith.runs.damage import find_damage, what_is_left
+from sparksmith.base.errors import SparksmithError
+from sparksmith.runs.checkpoints import seal_checkpoint
+from sparksmith.runs.damage import check_base, find_damage, what_is_left
 
 
 @pytest.fixture
@@ -43,6 +45,27 @@ def test_lines_that_are_no_json(run):
     assert find_damage(run) == [
         "events.jsonl is not JSON in lines 1, 2, 3, 4, 5 ...", "metrics.jsonl is not JSON in line 2",
     ]  # fmt: skip
+
+
+def test_a_base_that_is_not_what_was_saved(run):
+    """Of another size, which the list of damage shows; of other content, which only its use does."""
+    weights = run.base / "model.safetensors"
+    run.base.mkdir()
+    weights.write_bytes(b"weights")
+    check_base(run)
+    seal_checkpoint(run.base, 0)
+    check_base(run)
+    assert find_damage(run) == []
+    weights.write_bytes(b"WEIGHTS")
+    assert find_damage(run) == []
+    with pytest.raises(SparksmithError, match=r"is not whole: model.safetensors is not what was saved") as caught:
+        check_base(run)
+    resume = f"sparksmith train --output_dir '{run.path}' --resume_from_checkpoint"
+    assert caught.value.hint == f"a resume makes it again: rm -r '{run.base}'; {resume}"
+    weights.write_bytes(b"short")
+    assert find_damage(run) == ["base: model.safetensors has 5 bytes instead of 7"]
+    (run.base / "sparksmith.json").write_text("{")
+    assert find_damage(run) == ["base: no manifest (sparksmith.json) that can be read"]
 
 
 def test_checkpoints_that_are_not_whole(run):

@@ -52,6 +52,14 @@ def test_lost_lines_are_counted_and_told_once(tmp_path, monkeypatch):
     assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [4]
 
 
+def test_what_is_no_point_of_the_curves_stays(tmp_path):
+    folder = RunFolder(tmp_path)
+    others = ['{"note": "no step"}', '{"step": null}', '{"step": "9"}', "[9]", "9"]
+    folder.metrics.write_text("\n".join(['{"step": 1}', *others, '{"step": 9}']) + "\n")
+    assert drop_metrics_after(folder, 1) == 1
+    assert folder.metrics.read_text().splitlines() == ['{"step": 1}', *others]
+
+
 def test_the_curves_are_cut_to_a_step(tmp_path):
     folder = RunFolder(tmp_path)
     assert drop_metrics_after(folder, 5) == 0

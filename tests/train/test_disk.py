@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from jobs_here import prepare
 from plans import make_plan
@@ -280,11 +281,16 @@ def library_errors():
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RuntimeError("[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file data/2"),
         Exception("No space left on device (os error 28)"),  # tokenizers
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"),
+        RuntimeError("Parent directory /mnt/disk does not exist."),
+        RuntimeError("basic_ios::clear: iostream error"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
     ]
 
 
-@pytest.mark.parametrize("error", library_errors(), ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", library_errors(), ids=lambda error: f"{type(error).__name__} {str(error)[-20:]}")
 def test_what_libraries_raise_on_a_full_disk(saver, error):
     def write(staging: Path) -> None:
         write_files(staging)
@@ -294,12 +300,23 @@ def test_what_libraries_raise_on_a_full_disk(saver, error):
     assert whole_steps(saver.folder) == [1] and leftovers(saver.folder) == []
 
 
-def test_a_defect_in_saving_is_no_failure_of_the_disk(saver):
+@pytest.mark.parametrize(
+    "error",
+    [
+        TypeError("a defect"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+        RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"),
+    ],
+    ids=lambda error: str(error)[:24],
+)
+def test_a_defect_or_a_fault_of_the_gpu_is_no_failure_of_the_disk(saver, error):
     def write(staging: Path) -> None:
-        raise TypeError("a defect")
+        raise error
 
-    with pytest.raises(TypeError):
+    with pytest.raises(type(error)) as raised:
         saver.save(2, write, disk=0, memory=0)
+    assert raised.value is error
     assert whole_steps(saver.folder) == [1]
 
 

@@ -4,6 +4,7 @@ its checkpoints are plain folders that other tools load."""
 from __future__ import annotations
 
 import json
+import shutil
 
 import jsonschema
 import pytest
@@ -12,7 +13,8 @@ import torch
 from jobs_here import carry_out, prepare
 from plans import PAIRS, make_plan, write_pairs
 from small_models import save_small_gemma, save_small_qwen
-from sparksmith.runs.checkpoints import checkpoint_folders
+from sparksmith.base.files import write_json
+from sparksmith.runs.checkpoints import checkpoint_folders, find_faults
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import read_lines, schema
 from sparksmith.train.__main__ import main as job
@@ -178,7 +180,7 @@ def test_examples_over_the_limit_are_told_and_left_out(tmp_path):
     ("change", "expected"),
     [
         ({"too_long": "error", "max_length": 8}, "longer than 8 tokens"),
-        ({"device": "cuda", "precision": "fp32"}, "sees none"),
+        ({"device": "cuda", "precision": "fp32"}, "sees no GPU"),
         ({"dropout": 0.5, "model": "./nowhere"}, "does not exist"),
     ],
 )
@@ -206,6 +208,46 @@ def test_the_entry_takes_one_folder_with_a_plan(arguments, capfd, monkeypatch, t
     monkeypatch.chdir(tmp_path)
     assert job(arguments) in {1, 2}
     assert "hint:" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda plan: {**plan, "version": 99}, "plan.json is of version 99, this is 1"),
+        (
+            lambda plan: {**plan, "max_steps": "many"},
+            "plan.json is no plan: max_steps: Input should be a valid integer",
+        ),
+        (lambda plan: [plan], "plan.json is no plan: it holds no object"),
+        (lambda plan: None, "plan.json is no plan: it holds no object"),
+    ],
+)
+def test_a_plan_that_is_none_of_this_version(tmp_path, capfd, spoil, message):
+    folder = prepare(make_plan(tmp_path))
+    write_json(folder.plan, spoil(json.loads(folder.plan.read_text())))
+    assert job([str(folder.path)]) == 1
+    error = capfd.readouterr().err
+    assert message in error and "hint: start the run again with sparksmith train" in error
+    assert "Traceback" not in error
+
+
+def test_the_base_of_an_adapter_is_sealed_and_a_damaged_one_is_not_trained_on(tmp_path, capfd):
+    """Its tokenizer is what a resume would read; taken away as the hint says, the model is made again."""
+    plan = make_plan(tmp_path, full_finetuning="false", lora_r=4, max_steps=2, save_steps=1)
+    folder = carry_out(plan)
+    assert find_faults(folder.base, hashes=True) == []
+    weights = (folder.base / "model.safetensors").read_bytes()
+    tokenizer = folder.base / "tokenizer.json"
+    tokenizer.write_bytes(tokenizer.read_bytes()[:-1] + b" ")
+    shutil.rmtree(folder.path / "checkpoint-2")
+    resumed = plan.model_copy(update={"resume_from_checkpoint": "latest"})
+    assert job([str(prepare(resumed).path)]) == 1
+    error = capfd.readouterr().err
+    assert "tokenizer.json is not what was saved" in error and "hint: a resume makes it again: rm -r" in error
+    shutil.rmtree(folder.base)
+    carry_out(resumed)
+    assert (folder.base / "model.safetensors").read_bytes() == weights
+    assert find_faults(folder.path / "checkpoint-2", hashes=True) == find_faults(folder.base, hashes=True) == []
 
 
 def test_the_log_of_libraries_stays_out(tmp_path, capfd):

@@ -14,6 +14,7 @@ from foreign_script import SAVE_STEPS, STEPS, train
 
 from small_models import save_small_qwen
 from sparksmith.train.public import SparksmithCallback, last_whole_checkpoint
+from sparksmith.train.stop import SIGNALS
 
 pytestmark = [pytest.mark.effects, pytest.mark.filterwarnings("ignore")]
 KILLS = 5
@@ -58,6 +59,37 @@ def test_a_checkpoint_that_was_changed_is_passed_over(tmp_path):
     before = tmp_path / f"outputs/checkpoint-{STEPS - SAVE_STEPS}"
     assert last_whole_checkpoint(tmp_path / "outputs", passed_over.append) == before
     assert "another SHA-256" in passed_over[0]
+
+
+def test_after_a_training_that_raised_signals_are_heard_as_before(tmp_path):
+    """No callback is told of its end. The first signal finds it out; so does the next training."""
+
+    class Breaking(SparksmithCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            raise ZeroDivisionError("in the middle of training")
+
+    heard = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests before have left
+    model, callback = save_small_qwen(tmp_path / "model"), Breaking()
+    try:
+        for _ in range(2):  # the second finds the handlers of the first in place
+            with pytest.raises(ZeroDivisionError):
+                train(model, tmp_path / "outputs", None, callback)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM] and callback.reason is None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_an_end_without_a_beginning_changes_no_signal():
+    before = signal.getsignal(signal.SIGTERM)
+    SparksmithCallback().on_train_end(None, None, None)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_signal_finishes_the_step_and_saves_once(tmp_path):

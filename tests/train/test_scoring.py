@@ -131,16 +131,16 @@ def test_a_chat_has_no_phone_rates(tmp_path):
     assert figures(lines[2]).keys() == {"loss", "cer", "exact_match", "seconds"}
 
 
-def check_same_end(folder: RunFolder, whole: RunFolder, *, averaged: bool = False) -> None:
+def check_same_end(folder: RunFolder, whole: RunFolder, *, averaged: bool = False, scored: bool = False) -> None:
     """The end of a run that was stopped at step 2 is that of the one left in peace; of its curve the figures of the
-    held-out part at step 2 are missing."""
+    held-out part at step 2 are missing, unless it was `scored` there."""
     for name in ("model.safetensors", "optimizer.pt", *(["before_averaging.safetensors"] if averaged else [])):
         assert (folder.path / "checkpoint-4" / name).read_bytes() == (whole.path / "checkpoint-4" / name).read_bytes()
     lines = [
         [{k: v for k, v in line.items() if k not in MAY_DIFFER} for line in read_lines(run.metrics)]
         for run in (folder, whole)
     ]
-    assert lines[0] == [line for line in lines[1] if not ("eval_loss" in line and line["step"] == 2)]
+    assert lines[0] == [line for line in lines[1] if scored or not ("eval_loss" in line and line["step"] == 2)]
 
 
 def test_evaluations_change_nothing_of_the_training(tmp_path):
@@ -179,9 +179,12 @@ def test_a_stop_just_before_an_evaluation_changes_nothing_of_the_training(tmp_pa
     check_same_end(folder, whole)
 
 
-@pytest.mark.parametrize("ema_window", [0.0, 0.5])
-def test_a_stop_while_answers_are_made_leaves_no_half_figure_and_the_run_goes_on(tmp_path, monkeypatch, ema_window):
-    """At step 2, after the first of two batches: the step is saved, and the end is that of the run left in peace."""
+@pytest.mark.parametrize(("ema_window", "batch"), [(0.0, 1), (0.5, 1), (0.0, 2)])
+def test_a_stop_while_answers_are_made_leaves_no_half_figure_and_the_run_goes_on(
+    tmp_path, monkeypatch, ema_window, batch
+):
+    """At step 2, after the first of two batches, or after the last, when all figures are there: the step is saved, no
+    other is trained, and the end is that of the run left in peace."""
     import os
     import signal
 
@@ -193,7 +196,7 @@ def test_a_stop_while_answers_are_made_leaves_no_half_figure_and_the_run_goes_on
     def evaluate(*arguments, on_batch, **options):
         def told(done):
             batches.append(done)
-            if len(batches) == 3:  # two before training
+            if len(batches) == 2 + batch:  # two before training
                 os.kill(os.getpid(), signal.SIGTERM)
             on_batch(done)
 
@@ -203,13 +206,13 @@ def test_a_stop_while_answers_are_made_leaves_no_half_figure_and_the_run_goes_on
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "evaluate", evaluate)
         code, folder = begin(plan)
-    assert (code, batches) == (143, [16, 22, 16])
+    assert (code, batches) == (143, [16, 22, 16, 22][: 2 + batch])
     assert json.loads(folder.manifest.read_text())["state"] == "stopped"
     assert [path.name for path in checkpoint_folders(folder.path)] == ["checkpoint-2"]
-    assert evaluations(folder) == {} and not folder.evaluation.exists()
+    assert list(evaluations(folder)) == [2][: batch - 1] and not folder.evaluation.exists()
 
     carry_out(plan.model_copy(update={"resume_from_checkpoint": "latest"}))
-    check_same_end(folder, whole, averaged=bool(ema_window))
+    check_same_end(folder, whole, averaged=bool(ema_window), scored=batch == 2)
 
 
 def test_nothing_that_is_not_a_number_is_saved_by_a_stop_while_answers_are_made(tmp_path, monkeypatch):

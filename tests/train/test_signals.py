@@ -179,7 +179,7 @@ def test_the_table(warm, request_, phase):
         range(1, (steps or [0])[-1] + 1)
     )
     evaluated = [line["step"] for line in read_lines(folder.metrics) if "eval_loss" in line]
-    assert evaluated == {"training": [2], "save": [2]}.get(phase, [])  # whole or not there
+    assert evaluated == {"training": [2], "scoring": [2], "save": [2]}.get(phase, [])  # whole or not there
 
 
 @pytest.mark.parametrize("phase", ["training", "held-out loss", "scoring", "second save", "evaluation"])

@@ -55,3 +55,15 @@ def start_detached(argv: Sequence[str], log: Path, *, environment: Mapping[str, 
             stderr=output,
             start_new_session=True,
         )
+
+
+def start_piped(argv: Sequence[str], *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in a session and group of its own, with no input, whose output and errors we read."""
+    return subprocess.Popen(
+        list(argv),
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )

@@ -17,6 +17,7 @@ from sparksmith.data.examples import Example, Message
 
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 CHUNK = 1000  # examples tokenized in one call
+ANSWER = "unmistakable"  # stands in no template, so that what follows an answer can be found
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Encoder:
             tokens += ids
             counted += [count or self.train_on == "all"] * len(ids)
         end = self.tokenizer.eos_token_id
-        if not tokens or (tokens[-1] not in self.stop_ids() and end is not None):
+        if end is not None and (not tokens or tokens[-1] not in self.stop_ids()):
             tokens.append(end)
             counted.append(True)
         return Encoded(tokens, counted)
@@ -93,8 +94,8 @@ class Encoder:
         if not hasattr(self, "_stop_ids"):
             ids = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
             if self.template is not None:
-                turns = [Message("user", "a"), Message("assistant", "b")]
-                tail = self._render(turns, ask=False).rpartition("b")[2]
+                turns = [Message("user", "a"), Message("assistant", ANSWER)]
+                tail = self._render(turns, ask=False).partition(ANSWER)[2]
                 special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
                 ids += [i for i in self.tokenizer(tail, add_special_tokens=False)["input_ids"][:1] if i in special]
             self._stop_ids = list(dict.fromkeys(ids))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from sparksmith.base.errors import SparksmithError, UsageProblem, perhaps
+from sparksmith.base.folders import cache_folder
 from sparksmith.base.hub import REPOSITORY, NoAnswer, explain_hub_error, why_unreachable
 from sparksmith.data.parquet import import_pyarrow
 from sparksmith.data.splits import SPLIT_WORDS, choose_config, data_ending, find_splits
@@ -66,10 +67,9 @@ def parse_hub_name(name: str) -> HubName | None:
     return HubName(repository, parts[0] if len(parts) == 2 else None, parts[-1] or None)
 
 
-def cache_folder() -> Path:
-    """Where fetched data lies: $XDG_CACHE_HOME/sparksmith/data."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")  # a relative path is to be ignored, the specification says
-    return (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "sparksmith/data"
+def fetched_folder() -> Path:
+    """Where fetched data lies."""
+    return cache_folder() / "data"
 
 
 def fetch_split(name: HubName, role: Role) -> Fetched:
@@ -99,11 +99,11 @@ def fetch_split(name: HubName, role: Role) -> Fetched:
     files = [sibling.rfilename for sibling in info.siblings or ()]
     card: dict[str, Any] = dict(info.card_data.__dict__) if info.card_data is not None else {}
     configuration, entry = choose_config(card, name.configuration, name.repository)
-    splits = find_splits(files, entry)
+    splits = find_splits(files, entry, name.repository)
     split = next((one for one in wanted if one in splits), None)
     if split is None:
         raise _no_split(name, wanted, splits, files)
-    folder = cache_folder() / _folder_name(name.repository, str(info.sha))
+    folder = fetched_folder() / _folder_name(name.repository, str(info.sha))
     parts, ending = _of_one_ending(splits[split])
     path = folder / f"{_stem(name, split)}{ending}"
     if not path.is_file():
@@ -145,7 +145,7 @@ def _fetched_before(name: HubName, splits: Sequence[str], reason: str) -> Fetche
         stem = _stem(name, split)
         found = [
             path
-            for path in cache_folder().glob(f"{_folder_name(name.repository, '*')}/{stem}.*")
+            for path in fetched_folder().glob(f"{_folder_name(name.repository, '*')}/{stem}.*")
             if not path.name.startswith(".") and path.name.removesuffix(path.suffix) == stem
         ]
         if found:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparksmith.data.hub import Role, cache_folder, fetch_split, parse_hub_name
+from sparksmith.data.hub import Role, fetch_split, fetched_folder, parse_hub_name
 from sparksmith.data.read import DataFile, read_data
 from sparksmith.recipe.shipped import locate_data
 
@@ -29,7 +29,7 @@ def locate_named(
     on_hub = parse_hub_name(name)
     if on_hub is None:
         path = locate_data(name)
-        if path.is_relative_to(cache_folder()):  # a resume names what was fetched by its path
+        if path.is_relative_to(fetched_folder()):  # a resume names what was fetched by its path
             data_format = "auto"
         return Located(path, "", data_format)
     fetched = fetch_split(on_hub, role)

@@ -6,6 +6,7 @@ YAML, and otherwise the words train, validation and test, with their synonyms, i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -45,9 +46,10 @@ def choose_config(
 
     Both None where the card names none. Raises `SparksmithError` where that does not choose one.
     """
+    listed = card.get("configs")
     entries = {
         str(entry["config_name"]): entry
-        for entry in card.get("configs") or ()
+        for entry in (listed if isinstance(listed, list) else ())
         if isinstance(entry, dict) and "config_name" in entry
     }
     if asked is not None:
@@ -70,13 +72,16 @@ def choose_config(
     )
 
 
-def find_splits(files: Sequence[str], entry: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """The data files of each split. `entry` is the card's of one configuration, if it has any."""
+def find_splits(files: Sequence[str], entry: Mapping[str, Any] | None, repository: str) -> dict[str, list[str]]:
+    """The data files of each split. `entry` is the card's of one configuration, if it has any.
+
+    Raises `SparksmithError` where the entry names no files, or by patterns that are none.
+    """
     data = [file for file in files if data_ending(file) is not None]
     if entry is not None and entry.get("data_files"):
         matched = {
             split: [file for file in data if any(pattern.fullmatch(file) for pattern in patterns)]
-            for split, patterns in _patterns(entry).items()
+            for split, patterns in _patterns(entry, repository).items()
         }
         return {split: found for split, found in matched.items() if found}
     if entry is not None and entry.get("data_dir"):
@@ -89,8 +94,8 @@ def find_splits(files: Sequence[str], entry: Mapping[str, Any] | None) -> dict[s
     return splits or ({"train": data} if data else {})
 
 
-def _patterns(entry: Mapping[str, Any]) -> dict[str, list[re.Pattern[str]]]:
-    """The patterns of each split, in every form that a card may give them in."""
+def _patterns(entry: Mapping[str, Any], repository: str) -> dict[str, list[re.Pattern[str]]]:
+    """The patterns of each split, in every form that a card may give them in. Raises `SparksmithError`."""
     value = entry["data_files"]
     folder = str(entry.get("data_dir") or "").strip("/")
     if isinstance(value, dict):
@@ -101,10 +106,23 @@ def _patterns(entry: Mapping[str, Any]) -> dict[str, list[re.Pattern[str]]]:
         items = [("train", value)]
     found: dict[str, list[re.Pattern[str]]] = {}
     for split, paths in items:
-        for path in [paths] if isinstance(paths, str) else paths:
-            whole = f"{folder}/{path}" if folder else str(path)
-            found.setdefault(str(split), []).append(_compile(whole.removeprefix("./")))
+        named = [paths] if isinstance(paths, str) else paths
+        if not isinstance(named, list | tuple) or not all(isinstance(path, str) for path in named):
+            raise _bad_card(repository, split, f"its files are {json.dumps(paths, default=str)[:80]}")
+        for path in named:
+            whole = f"{folder}/{path}" if folder else path
+            try:
+                found.setdefault(str(split), []).append(_compile(whole.removeprefix("./")))
+            except re.error as error:
+                raise _bad_card(repository, split, f"{path} is no pattern ({error.msg})") from None
     return found
+
+
+def _bad_card(repository: str, split: object, reason: str) -> SparksmithError:
+    return SparksmithError(
+        f"the card of the dataset {repository} does not say which files make up its split {split}: {reason}",
+        f"hf download {repository} --repo-type dataset, and name the file",
+    )
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -132,12 +132,12 @@ def evaluate_plan(
 ) -> Evaluation | None:
     """The evaluation that a Job makes, told to the progress line as it goes.
 
-    None where `stopped` came true before the last answer; it is asked after each batch.
+    None where `stopped` came true before the last answer; it is asked after each batch but the last.
     """
 
     def tell(done: int) -> None:
         recorder.tell({"kind": "evaluating", "when": when, "done": done, "rows": len(examples)})
-        if stopped is not None and stopped():
+        if stopped is not None and done < len(examples) and stopped():
             raise _Stopped
 
     try:

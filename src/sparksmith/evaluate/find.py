@@ -6,13 +6,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json
 from sparksmith.jobs.lock import is_held
-from sparksmith.recipe.plan import PLAN_VERSION, Plan
+from sparksmith.recipe.plan import Plan, read_plan
 from sparksmith.runs.checkpoints import FOR_TRAINING, SEAL, checkpoint_folders, find_faults
+from sparksmith.runs.damage import check_base
 from sparksmith.runs.layout import CHECKPOINT, RunFolder, name_runs, runs_below
 from sparksmith.runs.weights import find_weight_faults
 
@@ -127,20 +126,10 @@ def _of_run(folder: RunFolder, checkpoint: Path, notes: tuple[str, ...]) -> Foun
 
 def _read_plan(folder: RunFolder) -> Plan:
     """Raises `_NoPlan` for one that is cut off, damaged or of another version."""
-    hint = _only_checkpoints(folder)
     try:
-        content = read_json(folder.plan)
+        return read_plan(folder.plan, None)
     except SparksmithError as error:
-        raise _NoPlan(error.message, hint) from None
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != PLAN_VERSION:
-        raise _NoPlan(f"{folder.plan} is of version {version}, this is {PLAN_VERSION}", hint)
-    try:
-        return Plan.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _NoPlan(f"{folder.plan} is no plan: {where}: {first['msg']}", hint) from None
+        raise _NoPlan(error.message, _only_checkpoints(folder)) from None
 
 
 def _only_checkpoints(folder: RunFolder) -> str:
@@ -163,9 +152,12 @@ def _find_faults(checkpoint: Path) -> list[str]:
 
 
 def _check_base(path: Path, folder: RunFolder | None) -> None:
-    """The folder that an adapter stands on must be there. Raises `SparksmithError`."""
+    """The folder that an adapter stands on must be there, and whole where the run made it. Raises `SparksmithError`."""
     adapter = path / "adapter_config.json"
-    if not adapter.is_file() or (folder is not None and folder.base.is_dir()):
+    if not adapter.is_file():
+        return
+    if folder is not None and folder.base.is_dir():
+        check_base(folder)
         return
     content = read_json(adapter)
     base = content.get("base_model_name_or_path") if isinstance(content, dict) else None

@@ -12,6 +12,7 @@ from sparksmith.data.encode import Encoder
 from sparksmith.evaluate.dataset import Precision
 from sparksmith.evaluate.find import Found
 from sparksmith.model import tiny
+from sparksmith.model.device import check_cuda
 from sparksmith.model.load import load_checkpoint, load_model, load_tokenizer
 from sparksmith.score.phones import Separated
 
@@ -99,12 +100,10 @@ def choose_device(device: str, precision: str) -> tuple[str, Precision]:
     """What `auto` means here. Raises `SparksmithError` where torch sees no GPU, or it has no bfloat16."""
     import torch
 
-    gpu = torch.cuda.is_available()
-    if device == "cuda" and not gpu:
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        raise SparksmithError(f"torch {torch.__version__} ({built}) sees no GPU", "--device cpu")
+    if device == "cuda":
+        check_cuda()
     if device == "auto":
-        device = "cuda" if gpu else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     able = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "bf16" and device == "cuda" and not able:
         raise SparksmithError("precision bf16 was asked for and this GPU has no bfloat16", "--precision fp32")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ def make_tokenizer(plan: Plan, prompts: Sequence[str], responses: Sequence[str],
     return tiny.make_tokenizer(prompts, responses, phones=plan.spaces_separate == "phones")
 
 
-def make_model(plan: Plan, tokenizer: Any, base: Path) -> Any:
+def make_model(plan: Plan, tokenizer: Any, base: Path, seal: Callable[[Path], object] | None = None) -> Any:
     """The plan's model, on the plan's device, with what trains in fp32.
 
     `base` is the folder where `tiny` is saved once when an adapter is to stand on it, so that the adapter's config can
-    name it. Raises `SparksmithError` where the model cannot be loaded or changed as asked.
+    name it; `seal` is given the folder before it is seen there. Raises `SparksmithError` where the model cannot be
+    loaded or changed as asked.
     """
     import torch
 
@@ -45,6 +46,8 @@ def make_model(plan: Plan, tokenizer: Any, base: Path) -> Any:
                 shutil.rmtree(beside, ignore_errors=True)
                 model.save_pretrained(beside)
                 tokenizer.save_pretrained(beside)
+                if seal is not None:
+                    seal(beside)
                 beside.rename(base)
             source = str(base)
         elif Path(plan.model).expanduser().is_dir():

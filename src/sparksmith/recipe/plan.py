@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.base.files import read_json
 from sparksmith.base.units import plural
 from sparksmith.machine.collect import Machine
 from sparksmith.recipe.schema import Recipe
@@ -173,6 +174,24 @@ def _decide_device(values: Recipe, machine: Machine, decide: Callable[[str, Any,
         decide("device", "cuda", f"nvidia-smi shows {gpu.name} (compute capability {capability}, driver {gpu.driver})")
     else:
         decide("device", "cpu", "nvidia-smi shows no GPU")
+
+
+def read_plan(path: Path, hint: str | None) -> Plan:
+    """The plan in a file. Raises `SparksmithError`, with the hint, for one that is damaged or of another version."""
+    try:
+        content = read_json(path)
+    except SparksmithError as error:
+        raise SparksmithError(error.message, hint) from None
+    if not isinstance(content, dict):
+        raise SparksmithError(f"{path} is no plan: it holds no object", hint)
+    if content.get("version") != PLAN_VERSION:
+        raise SparksmithError(f"{path} is of version {content.get('version')}, this is {PLAN_VERSION}", hint)
+    try:
+        return Plan.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SparksmithError(f"{path} is no plan: {where}: {first['msg']}", hint) from None
 
 
 def _decide_precision(values: Recipe, machine: Machine, cuda: bool, decide: Callable[[str, Any, str], None]) -> None:

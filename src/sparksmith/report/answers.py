@@ -265,27 +265,19 @@ def confusions_of(evaluation: dict[str, Any]) -> ConfusionMap | None:
         for row in rows
     )
     drawn = [cell[0] for line in cells for cell in line if cell]
-    return ConfusionMap(rows, columns, cells, tuple(pairs[:MOST_PAIRS]), _coverage(evaluation, pairs, drawn))
+    return ConfusionMap(rows, columns, cells, tuple(pairs[:MOST_PAIRS]), _coverage(pairs, drawn))
 
 
-def _coverage(evaluation: dict[str, Any], pairs: list[Pair], drawn: list[Pair]) -> tuple[str, ...]:
-    """How many of the errors the map and the table show, and why there may be more or fewer than the rate counts."""
+def _coverage(pairs: list[Pair], drawn: list[Pair]) -> tuple[str, ...]:
+    """How many of the errors the map and the table show."""
     total, top = (sum(pair.count for pair in some) for some in (pairs, pairs[:MOST_PAIRS]))
     in_map = sum(pair.count for pair in drawn)
-    cut = len(pairs) >= PAIRS_KEPT
-    if cut:
+    if len(pairs) >= PAIRS_KEPT:
         words = f"The record keeps the {PAIRS_KEPT} most frequent pairs, {plural(total, 'edit')}"
     else:
         words = f"{plural(total, 'edit')} in all, of {plural(len(pairs), 'different pair')}"
     shown = f"; the map shows {in_map:,} of them, the table {top:,}" if min(in_map, top) < total else ""
-    notes = [f"{words}{shown}."]
-    per = read_rate(evaluation.get("scores"), "per")
-    if per and per.errors is not None and (total > per.errors or (not cut and total != per.errors)):
-        counts = plural(per.errors, "edit")
-        notes.append(
-            f"PER counts {counts}: it compares the phones of a whole row, here those of each word are compared."
-        )
-    return tuple(notes)
+    return (f"{words}{shown}.",)
 
 
 def _most(pairs: list[Pair], side: str) -> tuple[str | None, ...]:

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from sparksmith.base.errors import SparksmithError
 from sparksmith.runs.checkpoints import SEAL, checkpoint_folders, find_faults, find_plain_faults, whole_checkpoints
 from sparksmith.runs.layout import RunFolder
 
@@ -25,13 +26,31 @@ def find_damage(folder: RunFolder) -> list[str]:
         if numbers := _bad_lines(path):
             shown = ", ".join(map(str, numbers[:5])) + (" ..." if len(numbers) > 5 else "")
             found.append(f"{path.name} is not JSON in line{'s' if len(numbers) > 1 else ''} {shown}")
-    for path in checkpoint_folders(folder.path):
+    bases = [folder.base] if (folder.base / SEAL).exists() else []
+    for path in [*bases, *checkpoint_folders(folder.path)]:
         sealed = (path / SEAL).is_file()
         faults = find_faults(path, hashes=False) if sealed else find_plain_faults(path)
         if faults:
             more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
             found.append(f"{path.name}: {faults[0]}{more}")
     return found
+
+
+def check_base(folder: RunFolder) -> None:
+    """Raises `SparksmithError` where the model that a run made for its adapter is not what was saved, byte by byte.
+
+    One without a manifest cannot be checked.
+    """
+    if not (folder.base / SEAL).exists():
+        return
+    faults = find_faults(folder.base, hashes=True)
+    if faults:
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        run, base = (shlex.quote(str(path)) for path in (folder.path, folder.base))
+        raise SparksmithError(
+            f"the model in {folder.base}, which the run's adapter stands on, is not whole: {faults[0]}{more}",
+            f"a resume makes it again: rm -r {base}; sparksmith train --output_dir {run} --resume_from_checkpoint",
+        )
 
 
 def what_is_left(folder: RunFolder) -> str | None:

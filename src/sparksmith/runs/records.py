@@ -108,12 +108,20 @@ class Recorder:
 
 
 def drop_metrics_after(folder: RunFolder, step: int) -> int:
-    """Take the points after a step out of metrics.jsonl, before they are made again. Returns how many."""
+    """Take the points after a step out of metrics.jsonl, before they are made again. Returns how many.
+
+    A line without a step is no point of ours, and stays.
+    """
     lines = list(read_lines(folder.metrics))
-    kept = [line for line in lines if line["step"] <= step]
+    kept = [line for line in lines if not _is_after(line, step)]
     if len(kept) < len(lines):
         write_atomic(folder.metrics, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
     return len(lines) - len(kept)
+
+
+def _is_after(line: Any, step: int) -> bool:
+    at = line.get("step") if isinstance(line, dict) else None
+    return isinstance(at, int | float) and at > step
 
 
 def write_manifest(folder: RunFolder, **facts: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparksmith.base.files import write_json
+from sparksmith.base.folders import state_folder
 from sparksmith.runs.layout import RunFolder
 
 
@@ -23,9 +23,8 @@ class Registered:
 
 
 def register_folder() -> Path:
-    """Where the register is (XDG Base Directory Specification 0.8: $XDG_STATE_HOME, or ~/.local/state)."""
-    state = os.environ.get("XDG_STATE_HOME", "")  # a relative path is to be ignored, the specification says
-    return (Path(state) if Path(state).is_absolute() else Path.home() / ".local/state") / "sparksmith/runs"
+    """Where the register is."""
+    return state_folder() / "runs"
 
 
 def register(run: str, folder: RunFolder, created: float) -> None:

@@ -1,7 +1,8 @@
 """Which part of a prediction stands for which part of the reference.
 
-Words are aligned first, then the phones of each pair of words, so that no phone stands for one of another word. Where
-several alignments have the fewest edits the same one is chosen every time.
+A row's phones are aligned by the fewest edits, which are those that PER counts. Where no more are needed so that no
+phone stands for one of another word, none does: words are aligned first, then the phones of each pair. Of several such
+alignments the same one is chosen every time.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Edit(NamedTuple):
         return {"expected": self.expected, "predicted": self.predicted}
 
 
-Aligned = tuple[tuple[Edit, ...], ...]  # of a row: a tuple for each pair of words
+Aligned = tuple[tuple[Edit, ...], ...]  # of a row: a tuple for each word
 
 
 def align_units(expected: Sequence[str], predicted: Sequence[str]) -> tuple[Edit, ...]:
@@ -89,8 +90,29 @@ def align_words(reference: Sequence[Word], prediction: Sequence[Word]) -> list[t
 
 
 def align_row(reference: str, prediction: str, separated: Separated | None) -> Aligned:
-    """The edits of one row, a tuple for each pair of words; one tuple of code points where the task has no phones."""
+    """The fewest edits of one row, a tuple for each pair of words; one of code points where the task has no phones.
+
+    Where words are cut elsewhere, so that pairs of words would need more edits, each tuple is a word of the reference.
+    """
     if separated is None:
         return (align_units(reference, prediction),)
-    pairs = align_words(split_words(reference, separated), split_words(prediction, separated))
-    return tuple(align_units(left.phones if left else (), right.phones if right else ()) for left, right in pairs)
+    words, found = split_words(reference, separated), split_words(prediction, separated)
+    pairs = align_words(words, found)
+    by_words = tuple(align_units(left.phones if left else (), right.phones if right else ()) for left, right in pairs)
+    edits = align_units(*([phone for word in side for phone in word.phones] for side in (words, found)))
+    if sum(not edit.right for word in by_words for edit in word) == sum(not edit.right for edit in edits):
+        return by_words
+    return _cut_at_words(edits, words)
+
+
+def _cut_at_words(edits: Sequence[Edit], words: Sequence[Word]) -> Aligned:
+    """A row's edits, cut where the reference's words end; what is added at a border stands with the word before it."""
+    cut: list[list[Edit]] = [[] for _ in words]
+    at = held = 0
+    for edit in edits:
+        if edit.expected is not None:
+            while held == len(words[at].phones):
+                at, held = at + 1, 0
+            held += 1
+        cut[at].append(edit)
+    return tuple(map(tuple, cut))

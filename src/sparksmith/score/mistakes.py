@@ -1,7 +1,6 @@
 """What was wrong: the worst rows with their edits, and which unit is taken for which.
 
-Units are phones, or code points where the task has no phones. A phone is never aligned across a word border, so a
-sentence whose words are cut elsewhere has more edits here than PER counts in it.
+Units are phones, or code points where the task has no phones. The edits are those that PER counts, or CER.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ WORST = 10
 
 @dataclass(frozen=True)
 class WrongRow:
-    """A row with at least one edit. `words` holds its whole alignment, a tuple for each pair of words."""
+    """A row with at least one edit. `words` holds its whole alignment, a tuple for each word."""
 
     line: int
     prompt: str

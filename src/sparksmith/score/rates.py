@@ -72,8 +72,8 @@ class Scores:
 
 
 def score(references: Sequence[str], predictions: Sequence[str], separated: Separated | None) -> Scores:
-    """Compare predictions with references, row by row. `exact_match` counts the rows that are right as `errors` of
-    the complement would mislead: its rate is the share of rows that are equal.
+    """Compare predictions with references, row by row. `exact_match` counts in `errors` the rows that are equal: its
+    rate is a share of right rows, where all others are rates of errors.
 
     Raises `ValueError` where the two differ in length or are empty.
     """

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from sparksmith import __version__
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
-from sparksmith.base.files import read_json
 from sparksmith.jobs.identity import own_identity
 from sparksmith.jobs.lock import hold_folder
 from sparksmith.model.libraries import settle_libraries
-from sparksmith.recipe.plan import PLAN_VERSION, Plan
+from sparksmith.recipe.plan import Plan, read_plan
 from sparksmith.report import failures
 from sparksmith.report.progress import Progress
 from sparksmith.report.renewal import PageKeeper
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
     """Carry out the plan in the folder; returns the exit code."""
     try:
         folder = parse_folder(arguments)
-        plan = read_plan(folder)
+        plan = read_plan(folder.plan, "start the run again with sparksmith train, which writes the plan")
     except SparksmithError as error:
         failures.show(error)
         return error.exit_code
@@ -64,14 +63,6 @@ def parse_folder(arguments: list[str]) -> RunFolder:
     if not folder.plan.is_file():
         raise SparksmithError(f"{arguments[0]} holds no plan.json", "sparksmith train --help")
     return folder
-
-
-def read_plan(folder: RunFolder) -> Plan:
-    """Raises `SparksmithError` for a plan of another version of Sparksmith."""
-    content = read_json(folder.plan)
-    if content.get("version") != PLAN_VERSION:
-        raise SparksmithError(f"{folder.plan} is of version {content.get('version')}, this is {PLAN_VERSION}")
-    return Plan.model_validate(content)
 
 
 def run(folder: RunFolder, plan: Plan) -> int:

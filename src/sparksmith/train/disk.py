@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
@@ -14,6 +15,8 @@ TROUBLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
     errno.EFBIG, errno.ESHUTDOWN, errno.EHOSTDOWN, errno.ETIMEDOUT,
 }  # fmt: skip
+# In what torch.save says of a disk that is full, read-only or gone, and of memory (torch 2.13, tried 2026-11-21).
+WRITING = re.compile(r"inline_container\.cc|PytorchStreamWriter|iostream error|^Parent directory |DefaultCPUAllocator")
 
 
 def disk_trouble(folder: Path, error: BaseException) -> SparksmithError | None:
@@ -37,11 +40,14 @@ def disk_trouble(folder: Path, error: BaseException) -> SparksmithError | None:
 def is_of_the_disk(error: Exception) -> bool:
     """Whether a library's error while it writes a checkpoint is one of the disk or of memory.
 
-    torch.save raises RuntimeError, safetensors an error of its own, tokenizers a bare Exception.
+    torch.save raises RuntimeError, as torch does for a fault of the GPU, which is neither; safetensors an error of its
+    own, tokenizers a bare Exception.
     """
-    if isinstance(error, OSError | RuntimeError | MemoryError):
+    if isinstance(error, OSError | MemoryError):
         return True
-    return type(error) is Exception or type(error).__name__ == "SafetensorError"
+    if type(error) is RuntimeError:
+        return WRITING.search(str(error)) is not None
+    return type(error) is Exception or type(error).__name__ in {"SafetensorError", "OutOfMemoryError"}
 
 
 class Place:
@@ -65,15 +71,9 @@ class Place:
         return found.st_dev, found.st_ino
 
 
-def free_bytes(folder: Path) -> int:
-    """What the disk has left for this user. Raises `OSError`."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
-
-
 def left_words(folder: Path) -> str:
     """' (the disk has 12 KiB left)', or nothing where that cannot be asked."""
     try:
-        return f" (the disk has {format_bytes(free_bytes(folder))} left)"
+        return f" (the disk has {format_bytes(shutil.disk_usage(folder).free)} left)"
     except OSError:
         return ""

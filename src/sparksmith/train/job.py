@@ -16,6 +16,7 @@ from sparksmith.data.collate import Collator
 from sparksmith.data.encode import Encoder
 from sparksmith.data.examples import Example
 from sparksmith.model import make
+from sparksmith.model.device import check_cuda
 from sparksmith.recipe.plan import Plan
 from sparksmith.runs.checkpoints import (
     SEAL,
@@ -25,7 +26,9 @@ from sparksmith.runs.checkpoints import (
     read_seal,
     read_step,
     remove_leftovers,
+    seal_checkpoint,
 )
+from sparksmith.runs.damage import check_base
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import Recorder, drop_metrics_after, write_data, write_manifest
 from sparksmith.train.arguments import training_arguments
@@ -81,7 +84,10 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
 
     Raises `SparksmithError` for what the user can mend, `StopNow` where somebody asked to stop with nothing to save.
     """
-    check_device(plan)
+    if plan.device == "cuda":
+        check_cuda()  # the plan was made by nvidia-smi's word
+    else:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     from transformers import set_seed
 
     for path in remove_leftovers(folder.path):
@@ -95,6 +101,7 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
     train_examples, eval_examples = train_file.examples, eval_file.examples if eval_file else ()
     checkpoint = find_checkpoint(plan, folder, recorder)
     step = (read_step(checkpoint) or 0) if checkpoint else 0  # a checkpoint without a step was refused before
+    check_base(folder)
     saved = checkpoint if checkpoint and plan.full_finetuning else folder.base if folder.base.is_dir() else None
     tokenizer = make.make_tokenizer(
         plan, [turn.content for e in train_examples for turn in e.messages[:-1]],
@@ -108,7 +115,7 @@ def carry_out(plan: Plan, folder: RunFolder, recorder: Recorder, helpers: Helper
     lengths = (train_lengths, eval_lengths)
     write_data(folder.path, data_facts(train_file, eval_file, max_length=plan.max_length, token_lengths=lengths))
     recorder.event("data_read", train_rows=len(train_rows), eval_rows=len(eval_rows or ()))
-    model = make.make_model(plan, tokenizer, folder.base)
+    model = make.make_model(plan, tokenizer, folder.base, lambda made: seal_checkpoint(made, 0))
     total, trains = make.count_parameters(model)
     write_manifest(folder, parameters=total, trainable_parameters=trains)
     recorder.event("model_ready", parameters=total, trainable_parameters=trains, vocabulary=len(tokenizer))
@@ -180,20 +187,6 @@ def resume_from(trainer: FineTuner, checkpoint: Path, folder: RunFolder, recorde
     dropped = drop_metrics_after(folder, step)
     recorder.restart_metrics()
     recorder.event("resumed", step=step, path=str(checkpoint), metrics_made_again=dropped)
-
-
-def check_device(plan: Plan) -> None:
-    """The plan was made by nvidia-smi's word; torch has the last. Raises `SparksmithError` where it sees no GPU."""
-    import torch
-
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        raise SparksmithError(
-            f"the plan is for the GPU, and torch {torch.__version__} ({built}) sees none",
-            "--device cpu, or install the torch of the `train` stack: make",
-        )
-    if plan.device == "cpu":
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 def show_batch(trainer: FineTuner, tokenizer: Any, plan: Plan, helpers: Helpers) -> None:

@@ -140,18 +140,19 @@ class FineTuner(SFTTrainer):
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         """The loss over all counted tokens of eval_file, without smoothing, and the scores of greedy answers.
 
-        Neither depends on the batch size. A request to stop ends it without a figure.
+        Neither depends on the batch size. A request to stop ends it without a figure, and the training with it.
         """
         began = time.monotonic()
         averaged = self.average.in_place() if self.average else contextlib.nullcontext()
         with averaged, torch.random.fork_rng(devices=()):  # a loader draws a number, and a stop may pass it over
             metrics = self.held_out_figures(eval_dataset)
         self.seconds_away += time.monotonic() - began
-        if metrics is None:
+        if self.stop.reason is not None:
             self.check_losses()  # no save was due when the others were looked at
             self.check_weights()
             self.control.should_save = True
             self.control.should_training_stop = True
+        if metrics is None:
             return {}
         metrics["eval_seconds"] = time.monotonic() - began
         self.log(dict(metrics))
