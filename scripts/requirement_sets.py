@@ -43,6 +43,7 @@ def reasons(found: SetVerdict) -> list[tuple[str, Finding]]:
     told = [("", finding) for finding in found.findings]
     told += [(f"{package.name} {package.version}", each) for package in found.packages for each in package.findings]
     order = list(Verdict)
+    told = [(whose, finding) for whose, finding in told if finding.verdict is not Verdict.RUNS]  # a detail
     return sorted(told, key=lambda one: -order.index(one[1].verdict))
 
 

@@ -4,10 +4,11 @@ usage: wheel_facts.py [--target NAME]... WHAT...
        wheel_facts.py --all
 
 WHAT is what `sparksmith audit` takes, but environments: wheels, requirement files, a lock, or requirements such as
-torch==2.9.0 (with what they bring in) or torch==2.9.0! (alone). Wheels are fetched into the user's cache, read and
-deleted; rows that are there already stay. With --all the file is made anew: from the list below, the sets of
-benchmarks/requirement_sets, and the wheels of tests/wheels/expected.toml, which fetches about 25 GB unless the user's
-cache has their facts. Needed when the facts change (FACTS_VERSION, or a mended reader: then without a cache).
+torch==2.9.0 (with what they bring in) or torch==2.9.0! (alone). Wheels, and the source of what has none, are fetched
+into the user's cache, read and deleted; rows that are there already stay. With --all the file is made anew: from the
+list below, the sets of benchmarks/requirement_sets, and the wheels of tests/wheels/expected.toml, which fetches about
+25 GB unless the user's cache has their facts. Needed when the facts change (FACTS_VERSION, or a mended reader: then
+without a cache).
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from sparksmith.policy.targets import load_target
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "src/sparksmith/policy/wheels/known.jsonl"
 LIMIT_BYTES = 600_000
-TRAIN = str(ROOT / "src/sparksmith/policy/stacks/train.txt")
+STACKS = ROOT / "src/sparksmith/policy/stacks"
+TRAIN = str(STACKS / "train.txt")
 SHIPPED = [
     ("gb10", TRAIN),
     ("h200", TRAIN),
+    ("gb10", str(STACKS / "guide-2025.resolved.txt")),
     *(
         ("gb10", what)
         for what in (

@@ -164,8 +164,8 @@ def test_stacks_are_listed_with_their_verdicts():
             schema("audit").validate(each["audit"])
     assert {each["name"]: each["verdict"] for each in record["stacks"]}["guide-2025"] == "will not run"
     text = run(stack, "list").output
-    assert text.startswith("train: runs with a note; of 99 packages")
-    assert "guide-2025: will not run; of 70 packages 1 will not run" in text
+    assert text.startswith("train: runs; all 99 packages run")
+    assert "guide-2025: will not run; of 89 packages 1 will not run" in text
 
 
 def test_a_stack_is_shown():
@@ -175,7 +175,7 @@ def test_a_stack_is_shown():
     assert Path(record["file"]).is_file()
     text = run(stack, "show", "guide-2025").output
     assert "will not run: bitsandbytes 0.48.0" in text
-    assert text.endswith("verdict: will not run; of 70 packages 1 will not run, 1 with a note, 68 run\n")
+    assert text.endswith("verdict: will not run; of 89 packages 1 will not run, 88 run\n")
     with pytest.raises(SparksmithError, match="perhaps you meant train"):
         raise run(stack, "show", "trian").exception
 

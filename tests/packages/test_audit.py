@@ -191,13 +191,13 @@ def test_a_version_that_the_user_pinned_is_no_fallback():
 
 
 def test_of_what_would_be_built_it_is_said_once():
-    chosen = Chosen("deepspeed", "0.19.8", None, "deepspeed", "it has no wheels", "deepspeed-0.19.8.tar.gz")
+    chosen = Chosen("deepspeed", "0.19.8", None, "deepspeed", "it has no wheels", WheelFile("deepspeed-0.19.8.tar.gz"))
     older = Fallback("source", "deepspeed", "0.3.1", "0.19.8", asked="deepspeed", allowed=True)
     resolution = Resolution(SPARK, (chosen,), "uv", (older,))
     found = judge_resolution(resolution, gather(resolution, KnownWheels("")), GB10, "deepspeed")
     assert (found.verdict, found.findings) == ("cannot tell", ())
     (one,) = found.packages[0].findings
-    assert one.seen.startswith("it has no wheels: an installer compiles it, or refuses")
+    assert one.seen.startswith("it has no wheels: what its source compiles is not known (nothing says where to get")
     assert one.fault == "source-build"
 
 
@@ -287,7 +287,7 @@ def test_what_uv_resolved_is_judged_from_known_facts(tmp_path, file, fails, inst
     if instead:
         assert any(instead in (each.fix or "") for one in failed.values() for each in one.findings)
     else:
-        assert found.verdict == "runs with a note"
+        assert found.verdict == "runs"
 
 
 def test_what_a_naive_resolution_pins():

@@ -230,7 +230,8 @@ def test_a_full_disk_is_foreseen(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"file": "../../evil.whl"}, {"file": "a\nb.whl"}, {"file": ".whl"}, {"file": "x.tar.gz"}, {"url": None},
+    [{"file": "../../evil.whl"}, {"file": "a\nb.whl"}, {"file": ".whl"}, {"file": "x.tar.xz"},
+     {"file": "x.tar.gz", "bytes": 200 << 20}, {"url": None},
      {"url": "ftp://index.example/x.whl"}],
 )  # fmt: skip
 def test_what_is_not_fetched_at_all(server, tmp_path, change):

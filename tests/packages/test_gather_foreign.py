@@ -31,7 +31,7 @@ def test_wheels_for_another_machine_and_no_source():
 
 
 def test_with_a_source_it_would_be_built():
-    found = judged(Locked("faiss-gpu-cu12", "1.14.1", INTEL, sdist="faiss_gpu_cu12-1.14.1.tar.gz"))
+    found = judged(Locked("faiss-gpu-cu12", "1.14.1", INTEL, sdist=WheelFile("faiss_gpu_cu12-1.14.1.tar.gz")))
     assert found.verdict == "cannot tell"
     assert any(finding.rule == "source" for finding in found.findings)
 

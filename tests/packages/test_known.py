@@ -9,7 +9,7 @@ import pytest
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages import known
-from sparksmith.packages.facts import DeviceCode, LibraryFacts, PackageFacts, ToolFacts
+from sparksmith.packages.facts import Compiled, DeviceCode, LibraryFacts, PackageFacts, ToolFacts
 from sparksmith.packages.gather import gather
 from sparksmith.packages.known import KnownWheels, format_row, merge_rows, parse_row, reduce_facts, shipped_rows
 from sparksmith.packages.platform import Platform
@@ -33,6 +33,7 @@ TORCH = PackageFacts(
     ("cp312-cp312-manylinux_2_28_aarch64",), ">=3.10", ("sympy>=1.13.3", "optree; extra == 'optree'"), "13.0",
     (GPU, NEWEST_GLIBC, LARGEST, SMALL, FOREIGN), (PTXAS,), ("something is odd",),
 )  # fmt: skip
+CUDA = Compiled("CUDA", "csrc/flash.cu", "a source file, and 3 more", 700)
 PURE = PackageFacts("PyYAML", "6.0", "pyyaml-6.0-py3-none-any.whl", B, 9, ("py3-none-any",))
 
 
@@ -157,16 +158,20 @@ def test_only_unknown_wheels_are_fetched_and_then_remembered(tmp_path):
     packages = resolution(
         Chosen("torch", "2.13.0", WheelFile(TORCH.file, A)),
         Chosen("pyyaml", "6.0", WheelFile(PURE.file, B)),
-        Chosen("flash-attn", "2.8.3", None, "flash-attn", "it has no wheels", "flash_attn-2.8.3.tar.gz"),
+        Chosen("flash-attn", "2.8.3", None, "flash-attn", "it has no wheels", WheelFile("flash_attn-2.8.3.tar.gz", C)),
     )
     shelf = KnownWheels(format_row(TORCH), tmp_path / "facts")
-    torch, pyyaml, flash = gather(packages, shelf, fetch=fetch, read=lambda path: replace(PURE, sha256=None))
-    assert fetched == [PURE.file]
+    source = PackageFacts("flash_attn", "2.8.3", "flash_attn-2.8.3.tar.gz", None, 9, compiles=(CUDA,))
+
+    def read(path):
+        return source if path.name == source.file else replace(PURE, sha256=None)
+
+    torch, pyyaml, flash = gather(packages, shelf, fetch=fetch, read=read)
+    assert sorted(fetched) == sorted([PURE.file, source.file])
     assert (torch.facts, torch.problem) == (reduce_facts(TORCH), "")
     assert (pyyaml.facts, pyyaml.chosen.name) == (PURE, "pyyaml")
-    assert (flash.facts.file, flash.facts.version, flash.problem) == (
-        "flash_attn-2.8.3.tar.gz", "2.8.3", "it has no wheels",
-    )  # fmt: skip
+    assert (flash.facts, flash.problem) == (replace(source, sha256=C, why_source="it has no wheels"), "")
+    assert shelf.find(C) == replace(source, sha256=C)  # what keeps a wheel away is not the file's
     assert not (tmp_path / PURE.file).exists()
     gather(packages, KnownWheels(format_row(TORCH), tmp_path / "facts"), fetch=lambda *_: pytest.fail("fetched again"))
 

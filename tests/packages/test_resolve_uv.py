@@ -122,7 +122,7 @@ def test_a_package_with_source_only_is_left_out_and_named(fake):
     assert asked.files[1] == "flash-attn\ntorch\n|flash-attn\n"
     flash = by_name(found)["flash-attn"]
     assert (flash.wheel, flash.version, flash.asked) == (None, "2.8.3.post2", "flash-attn")
-    assert (flash.why_source, flash.source_file) == ("it has no wheels", "flash_attn-2.8.3.post2.tar.gz")
+    assert (flash.why_source, flash.source.file) == ("it has no wheels", "flash_attn-2.8.3.post2.tar.gz")
     assert by_name(found)["torch"].wheel is not None
 
 
@@ -138,7 +138,7 @@ def test_of_a_version_that_was_asked_for_it_is_said_what_there_is(fake):
     assert [text.split("|") for text in asked.files[1:]] == [
         ["bitsandbytes==0.45.5\n", "bitsandbytes\n"], ["bitsandbytes==0.45.5\n", ""],
     ]  # fmt: skip
-    assert (found.version, found.wheel, found.source_file) == ("0.45.5", None, "")
+    assert (found.version, found.wheel, found.source) == ("0.45.5", None, None)
     assert found.why_source == "for manylinux_2_24_x86_64 only"
 
 
@@ -161,7 +161,7 @@ def test_an_old_wheel_is_not_taken_where_an_install_would_build_the_newest(fake)
     assert asked.files[2] == "deepspeed\ntorch\n|deepspeed\n"
     assert set(by_name(found)) == {"deepspeed", "torch"}  # what only the old one asked for is gone
     deepspeed = by_name(found)["deepspeed"]
-    assert (deepspeed.version, deepspeed.wheel, deepspeed.source_file) == ("0.19.8", None, "deepspeed-0.19.8.tar.gz")
+    assert (deepspeed.version, deepspeed.wheel, deepspeed.source.file) == ("0.19.8", None, "deepspeed-0.19.8.tar.gz")
     (fallback,) = found.fallbacks
     assert fallback.describe() == (
         "deepspeed 0.19.8 has no wheel here and would be built from source; "
@@ -296,3 +296,33 @@ def test_where_uv_is_looked_for(monkeypatch, tmp_path, own_home):
     there.parent.mkdir(parents=True)
     there.touch()
     assert uv.find_uv() == str(there)
+
+
+def test_a_package_that_uv_cannot_list_does_not_hide_the_others(fake):
+    """spconv-cu120 has wheels up to Python 3.11 and no source: uv lists it for an older Python alone."""
+    refused = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "spconv"))
+    listed = EMPTY + (
+        '[[packages]]\nname = "spconv"\nversion = "2.3.6"\nwheels = [{ url = "https://index.example/'
+        'spconv-2.3.6-cp310-cp310-manylinux2014_x86_64.whl" }]\n'
+    )
+    asked = fake(refused, only(VLLM, "torch"), refused, only(NEWEST, "torch"), listed)
+    found = by_name(resolve(read_subject(["spconv", "torch"]), SPARK, KnownWheels("")))
+    assert [text.split("|")[0] for text in asked.files[2:]] == ["spconv\ntorch\n", "torch\n", "spconv\n"]
+    versions = [argv[argv.index("--python-version") + 1] for argv in asked.asked]
+    assert versions == ["3.12"] * 4 + ["3.8"]
+    assert (found["spconv"].version, found["spconv"].foreign) == (
+        "2.3.6", ("spconv-2.3.6-cp310-cp310-manylinux2014_x86_64.whl",),
+    )  # fmt: skip
+
+
+def test_an_answer_that_is_none_does_not_stop_an_audit(fake):
+    fake(only(VLLM, "torch"), "what an older uv says")
+    assert resolve(read_subject(["torch"]), SPARK, KnownWheels("")).fallbacks == ()
+
+
+@pytest.mark.parametrize(("others", "how"), [(0, "file"), (1, "file"), (2, "uv")])
+def test_a_wheel_for_any_machine_does_not_stand_in_for_one_that_is_not_known(fake, others, how):
+    pure = PackageFacts("torch", "2.10.0", "torch-2.10.0-py3-none-any.whl", "1" * 64, 1, ("py3-none-any",))
+    hashes = " ".join(f"--hash=sha256:{digit * 64}" for digit in "123"[: others + 1])
+    fake(only(VLLM, "torch"), only(NEWEST, "torch"))
+    assert resolve(read_subject([f"torch==2.10.0 {hashes}"]), SPARK, KnownWheels(format_row(pure))).how == how

@@ -168,7 +168,9 @@ def test_a_resolver_that_settled_for_less():
     )
     whole = judge_list(torch("2.13.0", "13.0"), *BASE, fallbacks=[fallback])
     assert about_the_set(whole) == [("fallback", "runs with a note")]
-    assert whole.findings[0].seen == "vllm 0.32.0 exists, but its wheels are for glibc 2.31 or newer; 0.11.2 was taken"
+    assert whole.findings[0].seen == (
+        "vllm 0.11.2 was taken; the newest, 0.32.0, has wheels that do not fit here (for glibc 2.31 or newer)"
+    )
     assert "vllm>=0.32.0" in str(whole.findings[0].fix)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_facts import (
     ARM,
@@ -17,7 +19,7 @@ from made_facts import (
     vllm,
 )
 
-from sparksmith.packages.facts import PackageFacts
+from sparksmith.packages.facts import DeviceCode, PackageFacts
 from sparksmith.packages.verdict import judge
 from sparksmith.policy.targets import load_target
 
@@ -90,7 +92,7 @@ TABLE: list[tuple[PackageFacts, str, list[str], str]] = [
     (package("nvidia-cublas", "13.1.0.3", CUBLAS, CUBLAS_LT, tag=NVIDIA), "runs", [], ""),
     (package("nvidia-nccl-cu13", "2.28.9", library("nvidia/nccl/lib/libnccl.so.2", "sm_90", "sm_120"), tag=NVIDIA),
      "runs", [], ""),
-    (package("trl", "1.15.0"), "runs with a note", ["known"], "trl>=1.14,!=1.15.*,<1.17"),
+    (package("trl", "1.15.0"), "runs", ["known"], "trl>=1.14,!=1.15.*,<1.17"),
     (package("unsloth", "2024.8"), "runs with a note", ["known"], "unsloth>=2026.10"),
     (
         package("nvidia-cublas-cu12", "12.9.1", library("nvidia/cublas/lib/libcublas.so.12", "sm_120",
@@ -231,3 +233,15 @@ def test_the_words_of_dead_code():
 def test_made_code_is_read_as_it_is_meant():
     assert [each.variant for each in code("sm_90a", "compute_120f@9.0", "sm_80")] == ["a", "f", ""]
     assert ARM == "manylinux_2_28_aarch64"
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(3_584, "runs"), (32_768, "runs"), (32_769, "runs with a note")])
+def test_a_little_ptx_is_a_detail(size, verdict):
+    """libcufile has 3.5 KiB of it, in every set for CUDA 13: nobody has to know."""
+    code_of = tuple(
+        DeviceCode(kind, 86, "", (7, 1) if kind == "ptx" else None, 1, bytes_of)
+        for kind, bytes_of in (("cubin", 14_696), ("ptx", size))
+    )
+    facts = package("nvidia-cufile", "1.15.1.6", replace(library("lib/libcufile.so.0"), device_code=code_of))
+    found = judge([facts], GB10, kind="wheel", subject="x").packages[0]
+    assert (found.verdict, [each.rule for each in found.findings]) == (verdict, ["ptx-only"])

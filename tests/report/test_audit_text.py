@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from packages.made_facts import NEW_PTXAS, bitsandbytes, library, package, torch
 from packages.made_wheels import PURE, X86_64, make_wheel
 from packages.make_elf import cubin, make_elf, make_ptxas, ptx
 from sparksmith.packages.audit import audit
+from sparksmith.packages.facts import DeviceCode
 from sparksmith.packages.verdict import judge
 from sparksmith.policy.targets import load_target
 from sparksmith.report.audit import columns_of, count, describe_audit, has_colour, hides_something, printable
@@ -61,7 +63,7 @@ def test_a_wheel_that_runs(tmp_path, monkeypatch):
 
 
 def test_a_wheel_that_runs_with_a_note(tmp_path, monkeypatch):
-    files = {"kernels/_C.abi3.so": make_elf(fatbin=[cubin(80), cubin(90), ptx(90, (8, 8))])}
+    files = {"kernels/_C.abi3.so": make_elf(fatbin=[cubin(80), cubin(90), ptx(90, (8, 8), size=40_000)])}
     record = audit_wheel(tmp_path, monkeypatch, "kernels", "1.4.0", files=files)
     assert record["verdict"] == "runs with a note"
     check("audit-note", text_of(record))
@@ -207,3 +209,13 @@ def test_stacks():
     shown = list(describe_stack(bad))
     assert "as the guides say it: '/a b/spare.txt'" in shown
     assert shown[-1].startswith("verdict: will not run")
+
+
+def test_a_detail_is_shown_only_where_everything_is():
+    small = replace(library("lib/libcufile.so.0"), device_code=(DeviceCode("ptx", 86, "", (7, 1), 1, 3584),))
+    record = judge(
+        [package("nvidia-cufile", "1.15", small), package("one", "1")], GB10, kind="list", subject="x"
+    ).to_json()
+    assert text_of(record).endswith("\n\nverdict: runs; all 2 packages run")
+    assert "PTX" not in text_of(record)
+    assert "its only code for 12.1 is PTX: compute_86 (PTX 7.1)" in text_of(record, verbose=True)

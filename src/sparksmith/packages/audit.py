@@ -7,10 +7,15 @@ What acts (uv, the network, the cache) is handed in: `resolve` and `gather` by d
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from packaging.requirements import InvalidRequirement
+from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.redact import redact_text
@@ -18,13 +23,13 @@ from sparksmith.machine.python_env import printable
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
 from sparksmith.packages.fetch import Progress
-from sparksmith.packages.finding import Verdict
+from sparksmith.packages.finding import Verdict, some
 from sparksmith.packages.gather import Gathered, gather
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
-from sparksmith.packages.installed import read_environment_facts
+from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.known import KnownWheels
 from sparksmith.packages.platform import Platform
-from sparksmith.packages.requirements import read_requirements
+from sparksmith.packages.requirements import Line, parse_requirement, read_requirements
 from sparksmith.packages.resolution import Resolution
 from sparksmith.packages.resolve import resolve, resolve_pinned
 from sparksmith.packages.verdict import SetVerdict, judge
@@ -80,10 +85,28 @@ def audit(
             "look at the markers behind the semicolons; --target names another machine",
         )
     say(f"looking at {len(found.packages)} packages" if len(found.packages) > 1 else "looking at one package")
+    gathered = gather(found, known, progress=progress)
+    if isinstance(subject, Asked) and (more := asked_by_sources(gathered, platform)):
+        say(f"resolving with what sources ask for: {', '.join(line.name for line in more)}")
+        wider = replace(subject.requirements, lines=(*subject.requirements.lines, *more))
+        with contextlib.suppress(SparksmithError):  # then they stay a note
+            found = resolve(replace(subject, requirements=wider), platform, known)
+            gathered = gather(found, known, progress=progress)
     file = subject.file if isinstance(subject, Asked) else None
-    return judge_resolution(
-        found, gather(found, known, progress=progress), target, shown, resolved_for=compiled_for(file) if file else None
-    )
+    return judge_resolution(found, gathered, target, shown, resolved_for=compiled_for(file) if file else None)
+
+
+def asked_by_sources(gathered: Sequence[Gathered], platform: Platform) -> list[Line]:
+    """What source distributions ask for and nothing else brought in: a resolver that builds nothing does not see it."""
+    here = {canonicalize_name(each.chosen.name) for each in gathered}
+    lines: dict[str, Line] = {}
+    for facts in (each.facts for each in gathered if each.facts and each.chosen.wheel is None):
+        for text in facts.requires:
+            with contextlib.suppress(InvalidRequirement):
+                line = parse_requirement(text)
+                if line.name not in here and not line.requirement.url and line.wanted_on(platform):
+                    lines.setdefault(line.name, line)
+    return list(lines.values())
 
 
 def judge_resolution(
@@ -104,6 +127,10 @@ def judge_resolution(
         and not held_back_by(fallback, packages, resolution.platform)
     ]
     notes = list(resolution.notes)
+    if more := asked_by_sources(gathered, resolution.platform):
+        notes.append(
+            f"what only source distributions ask for was not looked at: {some(str(line.requirement) for line in more)}"
+        )
     if lacking := sum(each.facts is None for each in gathered):
         wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
         notes.append(f"{wheels} could not be looked at; try again with a network: what was read is remembered")
@@ -114,10 +141,14 @@ def judge_resolution(
 
 def judge_environment(root: Path, target: Target, subject: str) -> SetVerdict:
     """The verdict on what is installed. Raises `SparksmithError` where that is nothing."""
-    installed = read_environment_facts(root)
+    return judge_installed(read_environment_facts(root), target, subject)
+
+
+def judge_installed(installed: Installed, target: Target, subject: str) -> SetVerdict:
+    """The same of what was read before. Raises `SparksmithError` where nothing is installed."""
     if not installed.packages:
         raise SparksmithError(
-            f"nothing is installed in {root}" + "".join(f"\n  {problem}" for problem in installed.problems),
+            f"nothing is installed in {subject}" + "".join(f"\n  {problem}" for problem in installed.problems),
             "audit what is to be installed instead: a requirements file, or requirements like 'torch>=2.11'",
         )
     notes = list(installed.problems)

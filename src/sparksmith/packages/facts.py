@@ -13,6 +13,9 @@ from sparksmith.base.errors import SparksmithError
 FACTS_VERSION = 2
 Kind = Literal["cubin", "ptx"]
 Variant = Literal["", "a", "f"]
+# what building asks for: a compiler for C or C++ with Python's headers (C), nvcc (CUDA), a program of the package's own
+# (script); or a library that was compiled before (binary)
+Needs = Literal["C", "CUDA", "Fortran", "Go", "Rust", "binary", "script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,27 @@ class ToolFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Compiled:
+    """Something in a source distribution that is compiled where it is installed, or a word of its build files that says
+    so. `path` is relative to its folder, `bytes` the file's size, where it is a source file."""
+
+    needs: Needs
+    path: str
+    what: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PackageFacts:
-    """A wheel or an installed distribution.
+    """A wheel, a source distribution or an installed distribution.
 
     `file` is the wheel's file name (empty for an installed one), `sha256` the wheel's hash (or None), `tags` its
     platform tags in full (cp312-cp312-manylinux_2_28_aarch64), `requires` its Requires-Dist lines as they stand,
     `declared_cuda` what its own version file says of CUDA ("13.0"; "" for a file that says none; None without such a
     file). `problems` are what could not be read, or should not be there, in words.
+
+    Of a source distribution `compiles` is what it compiles where it is installed (None: not looked into), and
+    `why_source` why nothing else can be installed: that is the platform's, and not kept.
     """
 
     name: str
@@ -85,6 +102,8 @@ class PackageFacts:
     libraries: tuple[LibraryFacts, ...] = ()
     tools: tuple[ToolFacts, ...] = ()
     problems: tuple[str, ...] = field(default=())
+    compiles: tuple[Compiled, ...] | None = None
+    why_source: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For `from_json`; lists instead of tuples."""
@@ -101,6 +120,8 @@ class PackageFacts:
             fields["tools"] = tuple(map(_tool, fields["tools"]))
             for name in ("tags", "requires", "problems"):
                 fields[name] = tuple(fields[name])
+            if fields.get("compiles") is not None:
+                fields["compiles"] = tuple(Compiled(**each) for each in fields["compiles"])
             return PackageFacts(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise SparksmithError(f"not the facts of a package: {type(error).__name__}: {error}") from error

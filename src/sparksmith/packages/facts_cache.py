@@ -18,8 +18,8 @@ from typing import Any
 from sparksmith import __version__
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import write_atomic
+from sparksmith.base.folders import cache_folder
 from sparksmith.packages.facts import FACTS_VERSION, PackageFacts
-from sparksmith.packages.known import cache_folder
 
 CACHE_VERSION = 1
 LARGEST_BYTES = 2**26

@@ -35,8 +35,9 @@ def find_fallback(taken: Locked, newest: Locked, line: Line | None, platform: Pl
 
     def found(kind: FallbackKind, reason: str = "") -> Fallback:
         return Fallback(
-            kind, taken.name, taken.version, newest.version, taken.uploaded, newest.uploaded, reason, asked, allowed
-        )
+            kind, taken.name, taken.version, newest.version, taken.uploaded, newest.uploaded, reason, asked, allowed,
+            newest.sdist is not None,
+        )  # fmt: skip
 
     if best_wheel(newest.wheels, platform) is not None:
         return found("old") if behind >= OLD else None

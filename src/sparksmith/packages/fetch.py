@@ -1,4 +1,5 @@
-"""Fetch wheels into the user's cache: resumed where they broke off, checked by their hash, whole or not at all."""
+"""Fetch wheels and sources into the user's cache: resumed where they broke off, checked by their hash, whole or not
+at all."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock, Timeout
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.base.folders import cache_folder
 from sparksmith.base.units import format_bytes
-from sparksmith.packages.known import cache_folder
 from sparksmith.packages.resolution import WheelFile
 
 PIECE = 1024 * 1024
@@ -32,7 +33,8 @@ READ_TIMEOUT_SECONDS = 60.0
 LOCK_TIMEOUT_SECONDS = 3600.0
 SPARE_BYTES = 256 * 1024 * 1024  # left free on the disk
 LOCK = ".lock"
-SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl$")
+SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+!-]*\.(whl|zip|tgz|tar\.gz|tar\.bz2)$")
+SOURCE_AT_MOST = 100 * 1024 * 1024  # bytes of a source distribution; larger ones hold data or other projects' sources
 
 Progress = Callable[[str, int, int | None], None]  # file, bytes so far, bytes in all
 
@@ -56,12 +58,15 @@ def fetch_wheel(
     progress: Progress | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """The wheel's file, fetched unless it is there. Raises `SparksmithError`: not found, refused, broken, no room.
+    """The file of a wheel or a source, fetched unless it is there.
+
+    Raises `SparksmithError`: not found, refused, broken, too large, no room.
 
     Two at once wait for each other. A wheel without a hash cannot be checked; its folder is named after its address.
     """
     if not SAFE_NAME.match(wheel.file):
-        raise SparksmithError(f"{wheel.file!r} is not the name of a wheel")
+        raise SparksmithError(f"{wheel.file!r} is not the name of a wheel or a source distribution")
+    _check_source(wheel, wheel.bytes)
     if not wheel.url:
         raise SparksmithError(f"nothing says where to get {wheel.file}", "fetch it yourself and audit the file")
     home = (folder or wheels_folder()) / (wheel.sha256 or f"url-{hashlib.sha256(wheel.url.encode()).hexdigest()[:32]}")
@@ -145,6 +150,7 @@ def _attempt(wheel: WheelFile, part: Path, progress: Progress | None) -> None:
             raise SparksmithError(
                 f"{wheel.file} is {total} bytes at {host_of(wheel)}, and {wheel.bytes} in the lock or index"
             )
+        _check_source(wheel, total)
         _check_room(part.parent, (total or 0) - start, wheel)
         done = start
         with part.open("r+b" if start else "wb") as file:
@@ -152,6 +158,7 @@ def _attempt(wheel: WheelFile, part: Path, progress: Progress | None) -> None:
             while piece := response.read(PIECE):
                 file.write(piece)
                 done += len(piece)
+                _check_source(wheel, done)
                 if progress is not None:
                     progress(wheel.file, done, total)
                 if total is not None and done > total:
@@ -203,6 +210,12 @@ def _check(wheel: WheelFile, part: Path) -> None:
             f"{wheel.file} from {host_of(wheel)} has the sha256 {found}, and {wheel.sha256} was expected",
             "the index serves another file than the lock names: make the lock anew, or ask who runs the index",
         )
+
+
+def _check_source(wheel: WheelFile, size: int | None) -> None:
+    """Raises `SparksmithError` for a source distribution that is too large to be looked into."""
+    if size is not None and size > SOURCE_AT_MOST and not wheel.file.endswith(".whl"):
+        raise SparksmithError(f"{wheel.file} is larger than {format_bytes(SOURCE_AT_MOST)}: it is not looked into")
 
 
 def _check_room(folder: Path, missing: int, wheel: WheelFile) -> None:

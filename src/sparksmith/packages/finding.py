@@ -39,7 +39,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`rule` is one of policy.faults.RULES; `fix` is what to ask for instead; `fault` the known fault that it is."""
+    """`rule` is one of policy.faults.RULES; `fix` is what to ask for instead; `fault` the known fault that it is.
+
+    One whose verdict is `runs` is a detail: nothing has to be done or known, and it is shown only where all is.
+    """
 
     verdict: Verdict
     rule: str

@@ -14,20 +14,23 @@ from sparksmith.packages.fetch import Progress, Unreachable, drop_wheel, fetch_w
 from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.resolution import Chosen, Resolution, WheelFile
 from sparksmith.packages.wheel.read import read_wheel
+from sparksmith.packages.wheel.source import read_source
 
 AT_ONCE = 3  # wheels fetched side by side: many are small, and wait for their server
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A package of a resolution with the facts of its wheel; without them, `problem` says why.
-
-    Of a source distribution the facts are its name, and why there is no wheel: nothing is built to find out more.
-    """
+    """A package of a resolution with the facts of its wheel or its source; without them, `problem` says why."""
 
     chosen: Chosen
     facts: PackageFacts | None
     problem: str = ""
+
+
+def read_file(path: Path) -> PackageFacts:
+    """The facts of a wheel or a source distribution. Raises `SparksmithError`."""
+    return read_wheel(path) if path.name.endswith(".whl") else read_source(path)
 
 
 class _Stopped(Exception):
@@ -41,7 +44,7 @@ def gather(
     progress: Progress | None = None,
     keep: bool = False,
     fetch: Callable[[WheelFile, Progress | None], Path] = lambda wheel, progress: fetch_wheel(wheel, progress=progress),
-    read: Callable[[Path], PackageFacts] = read_wheel,
+    read: Callable[[Path], PackageFacts] = read_file,
 ) -> list[Gathered]:
     """Facts for every package, in its order. `progress` is called from several threads.
 
@@ -62,44 +65,57 @@ def gather(
         if chosen.foreign:
             tags = tuple(sorted({tag for file in chosen.foreign for tag in file_facts(file)[2]}))
             return Gathered(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0, tags))
-        if chosen.wheel is None:
-            file = chosen.source_file or f"{'-'.join(filter(None, (chosen.name, chosen.version)))}.tar.gz"
-            why = chosen.why_source
-            if why.startswith(("for ", "needs ")):
-                why = f"none of its wheels fits ({why})"
-            facts = PackageFacts(chosen.name, chosen.version, file, None, 0, problems=(why,) if why else ())
-            return Gathered(chosen, facts, chosen.why_source)
-        if chosen.wheel.sha256 and (found := known.find(chosen.wheel.sha256)):
-            return Gathered(chosen, found)
-        host = host_of(chosen.wheel)
+        file = chosen.wheel or chosen.source
+        if file is None:  # a repository, a folder, or what the resolver would not say
+            return Gathered(chosen, _source_facts(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0)))
+        if file.sha256 and (found := known.find(file.sha256)):
+            return Gathered(chosen, _source_facts(chosen, found))
+        host = host_of(file)
         if host in silent:
-            return Gathered(chosen, None, silent[host])
+            return unknown(chosen, file, silent[host])
         try:
-            path = fetch(chosen.wheel, tell)
+            path = fetch(file, tell)
             facts = read(path)
         except Unreachable as error:
             # the others of this host would wait as long; one text for all, so that they are told together
-            silent[host] = f"its wheel {error.message.removeprefix(chosen.wheel.file).strip()}"
-            return Gathered(chosen, None, silent[host])
+            kind = "wheel" if chosen.wheel else "source"
+            silent[host] = f"its {kind} {error.message.removeprefix(file.file).strip()}"
+            return unknown(chosen, file, silent[host])
         except SparksmithError as error:
-            return Gathered(chosen, None, error.message)
-        facts = replace(facts, sha256=chosen.wheel.sha256 or facts.sha256)
+            return unknown(chosen, file, error.message)
+        facts = replace(facts, sha256=file.sha256 or facts.sha256)
         known.remember(facts)
         if not keep:
             drop_wheel(path)
-        return Gathered(chosen, facts)
+        return Gathered(chosen, _source_facts(chosen, facts))
 
-    known_ones = {c.name: one(c) for c in resolution.packages if not _is_unknown(c, known)}
-    unknown = [c for c in resolution.packages if c.name not in known_ones]
+    def unknown(chosen: Chosen, file: WheelFile, problem: str) -> Gathered:
+        if chosen.wheel is not None:
+            return Gathered(chosen, None, problem)
+        facts = PackageFacts(chosen.name, chosen.version, file.file, None, file.bytes or 0, problems=(problem,))
+        return Gathered(chosen, _source_facts(chosen, facts), problem)
+
+    # by their places: conflicting extras can have two versions of a package
+    places = range(len(resolution.packages))
+    missing = [place for place in places if _is_unknown(resolution.packages[place], known)]
+    found = {place: one(resolution.packages[place]) for place in places if place not in missing}
     with ThreadPoolExecutor(AT_ONCE) as threads:
         try:
-            others = dict(zip((c.name for c in unknown), threads.map(one, unknown), strict=True))
+            found |= zip(missing, threads.map(one, [resolution.packages[place] for place in missing]), strict=True)
         except BaseException:
             stopped.set()  # the pool waits for its threads: they end with the piece that they are at
             raise
-    return [known_ones.get(c.name) or others[c.name] for c in resolution.packages]
+    return [found[place] for place in places]
+
+
+def _source_facts(chosen: Chosen, facts: PackageFacts) -> PackageFacts:
+    """With why it is no wheel, which only who chose knows."""
+    why = chosen.why_source
+    if why.startswith(("for ", "needs ")):
+        why = f"none of its wheels fits ({why})"
+    return replace(facts, why_source=why) if chosen.wheel is None else facts
 
 
 def _is_unknown(chosen: Chosen, known: KnownWheels) -> bool:
-    wheel = chosen.wheel
-    return wheel is not None and (wheel.sha256 is None or wheel.sha256 not in known)
+    file = chosen.wheel or chosen.source
+    return file is not None and (file.sha256 is None or file.sha256 not in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from sparksmith.packages.requirements import Line, RequirementLines, parse_requi
 
 EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
 PYLOCK = re.compile(r"^pylock(\.[^.]+)?\.toml$")
+INTERPRETER = re.compile(r"^python(\d(\.\d+)?)?$")
 CHOICES = (
     "give a wheel, a folder of wheels, an environment, a requirements file, a pyproject.toml, a uv.lock, "
     "or requirements like 'torch>=2.11'"
@@ -33,7 +35,8 @@ class Wheels:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An installed environment: a venv, a conda environment, a container's root, or a folder of distributions."""
+    """An installed environment: a venv, a conda environment, a container's root, or a folder of distributions; named by
+    its folder, or by its interpreter."""
 
     root: Path
 
@@ -97,6 +100,8 @@ def _read_word(word: str) -> Subject:
     if (match := EXTRAS.match(word)) and _exists(Path(match["path"])):
         extras = tuple(part.strip() for part in match["extras"].split(",") if part.strip())
         return _read_path(Path(match["path"]), extras)
+    with contextlib.suppress(OSError, ValueError):  # no link, or no name that a file can have
+        raise SparksmithError(f"{word} is a link to {path.readlink()}, which is not there", CHOICES)
     named = "://" not in word and word.endswith((".whl", ".txt", ".in", ".toml", ".lock"))
     if named or word.startswith((".", "/", "~")):
         raise SparksmithError(f"{word} does not exist", CHOICES)
@@ -123,6 +128,8 @@ def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
             raise SparksmithError(f"{path} cannot be read: {error.strerror or error}", f"ls -ld {path}") from error
     if not path.is_file():
         raise SparksmithError(f"{path} is neither a file nor a folder", CHOICES)
+    if INTERPRETER.match(path.name) and path.parent.name == "bin":
+        return Environment(path.parent.parent)
     if path.name == "pyproject.toml":
         return _read_project(path, extras)
     if path.name == "uv.lock" or PYLOCK.match(path.name):

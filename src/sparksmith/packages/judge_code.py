@@ -28,6 +28,9 @@ class State(StrEnum):
 # libcufftw.so.12 of CUDA 13.0 (which calls libcufft and holds no kernels) and two of NPP's libraries have an entry of
 # 1,896 bytes for sm_75 alone; so has libcufft.so.12 (592 bytes), beside its kernels for every GPU in .data
 STUB_BYTES = 4096
+# PTX of so few bytes (as stored) is compiled in a moment, and nobody needs to know: libcufile.so.0's 3.5 KiB are 10 KB
+# of text, which ptxas compiles for sm_121 in 0.06 s
+SMALL_PTX_BYTES = 32 * 1024
 STUB_SHARE = 1000
 
 
@@ -95,6 +98,11 @@ def judge_libraries(package: PackageFacts, setting: Setting) -> dict[LibraryFact
     return states
 
 
+def _largest_ptx(library: LibraryFacts, target: Target) -> int:
+    """The bytes of PTX, as stored, that the driver may have to compile."""
+    return max(code.bytes for code in library.device_code if code.kind == "ptx" and runs_on(code, target))
+
+
 def _stored(library: LibraryFacts) -> int:
     return sum(code.bytes for code in library.device_code)
 
@@ -151,17 +159,19 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             _evidence(dead),
         )  # fmt: skip
     elif dead:
+        have = "has" if len(dead) == 1 else "have"
         total = sum(state in (State.RUNS, State.COMPILED, State.DEAD) for state in states.values())
         yield Finding(
             Verdict.NOTE, "device-code",
-            f"{len(dead)} of its {total} libraries with GPU code have none for {capability(target)}: "
+            f"{len(dead)} of its {total} libraries with GPU code {have} none for {capability(target)}: "
             + some(dict.fromkeys(library.path.rpartition("/")[2] for library in dead)),
             f"{_wanted(target)} in each; some are for other GPUs on purpose, and what only they do is missing here",
             evidence=_evidence(dead),
         )  # fmt: skip
     if compiled and not alive:
+        small = all(_largest_ptx(library, target) <= SMALL_PTX_BYTES for library in compiled)
         yield Finding(
-            Verdict.NOTE, "ptx-only",
+            Verdict.RUNS if small and not dead else Verdict.NOTE, "ptx-only",
             f"its only code for {capability(target)} is PTX: {_codes(compiled[0], target)}",
             f"finished code ({_wanted(target)}); the driver compiles PTX at first use, and keeps the result",
             evidence=_evidence(compiled),

@@ -11,10 +11,10 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
+from sparksmith.packages.judge_source import check_source, is_source, wanted_tag
+from sparksmith.packages.platform import OLD_NAMES
 from sparksmith.policy.targets import show_version
 
-SOURCE_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
-LEGACY_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
 EXTENSION = re.compile(r"\.(cpython-\w+|abi3)[\w.-]*\.so$")
 
@@ -22,16 +22,8 @@ EXTENSION = re.compile(r"\.(cpython-\w+|abi3)[\w.-]*\.so$")
 def check_platform(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """Findings of the rules source, problem, tag, python, machine and glibc."""
     if is_source(package):
-        why = f"{package.file} is source: it is compiled where it is installed"
-        if package.problems:  # there may not even be a source: an index does not always say
-            why = f"{'; '.join(package.problems)}: an installer compiles it, or refuses"
-        yield Finding(
-            Verdict.UNKNOWN, "source",
-            f"{why}, and what comes out cannot be seen before",
-            f"a wheel ({_wanted_tag(setting)} or any)",
-            "ask for a version that has a wheel, or build it on the machine and audit what was built",
-            (Evidence(package.file, "source distribution", package.bytes or None),),
-        )  # fmt: skip
+        yield check_source(package, setting)
+        yield from _check_requires_python(package, setting)
         return
     for problem in package.problems:
         yield Finding(Verdict.UNKNOWN, "problem", problem, "a package that can be read whole")
@@ -59,17 +51,6 @@ def _parse_tags(texts: Iterable[str]) -> tuple[list[Tag], list[str]]:
     return sorted(tags, key=str), strange
 
 
-def is_source(package: PackageFacts) -> bool:
-    """Whether it is a source distribution."""
-    return package.file.endswith(SOURCE_ENDINGS)
-
-
-def _wanted_tag(setting: Setting) -> str:
-    python = "cp" + "".join(map(str, setting.python))
-    glibc = "_".join(map(str, setting.target.glibc))
-    return f"{python}-{python}-manylinux_{glibc}_{setting.target.machine}"
-
-
 def _check_tags(package: PackageFacts, tags: list[Tag], setting: Setting) -> Iterator[Finding]:
     misfits = [(list(_misfits(tag, setting)), tag) for tag in tags]
     if not misfits or not all(reasons for reasons, _ in misfits):
@@ -77,7 +58,7 @@ def _check_tags(package: PackageFacts, tags: list[Tag], setting: Setting) -> Ite
     reasons, _ = min(misfits, key=lambda misfit: len(misfit[0]))  # of several tags the one that nearly fits
     yield Finding(
         Verdict.FAILS, "tag", "; ".join(reasons),
-        f"{_wanted_tag(setting)}, an older glibc, abi3 or any",
+        f"{wanted_tag(setting)}, an older glibc, abi3 or any",
         f"a wheel for {setting.target.machine}: resolve with uv's "
         f"--python-platform {setting.target.machine}-manylinux_{'_'.join(map(str, setting.target.glibc))} "
         f"--python-version {show_version(setting.python)}",
@@ -103,9 +84,9 @@ def _platform(platform: str) -> tuple[str | None, tuple[int, int] | None]:
     """The machine and the glibc of a platform tag; no machine for systems other than Linux with glibc."""
     if found := MANYLINUX.fullmatch(platform):
         return found[3], (int(found[1]), int(found[2]))
-    for name, glibc in LEGACY_GLIBC.items():
+    for minor, name in OLD_NAMES.items():
         if platform.startswith(f"{name}_"):
-            return platform.removeprefix(f"{name}_"), glibc
+            return platform.removeprefix(f"{name}_"), (2, minor)
     if platform.startswith("linux_"):
         return platform.removeprefix("linux_"), None
     return None, None

@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
 from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, major_of, provided, torch_cuda, used_libraries
+from sparksmith.packages.judge_source import is_source
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolution import Fallback
@@ -139,9 +140,10 @@ def _check_bounds(packages: Sequence[PackageFacts], setting: Setting, kind: Kind
             told = some(f"{asked}, and here is {found}" for asked, found in broken)
             names = some(sorted({Requirement(asked).name for asked, _ in broken}))
             where = package.file or package.name
-            # what is installed may run all the same; a list like this no installer takes
+            # what is installed may run all the same; a list like this no installer takes. Of a source the newest is
+            # looked at, where an installer would go back to one that goes with the rest
             yield Finding(
-                Verdict.FAILS if kind == "list" else Verdict.NOTE, "bounds",
+                Verdict.FAILS if kind == "list" and not is_source(package) else Verdict.NOTE, "bounds",
                 f"{package.name} {package.version} asks for {told}",
                 "versions that go together", f"resolve {package.name} and {names} together",
                 tuple(Evidence(where, f"METADATA: Requires-Dist: {asked}") for asked, _ in broken[:3]),

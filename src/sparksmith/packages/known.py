@@ -1,4 +1,5 @@
-"""Facts of wheels that were read before, by the wheel's sha256: those shipped in `policy/wheels`, then the user's own.
+"""Facts of wheels and source distributions that were read before, by their sha256: those shipped in `policy/wheels`,
+then the user's own.
 
 A shipped row keeps what a verdict needs and no more. Libraries that hold GPU code, or ask for a CUDA library, stand by
 themselves, without the NEEDED entries that say nothing: glibc's, the driver's, the system's, the wheel's own. Of all
@@ -9,7 +10,6 @@ Run paths are left out, and what extras require without a bound from above, whic
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,19 +22,14 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json, write_atomic
-from sparksmith.packages.facts import FACTS_VERSION, DeviceCode, LibraryFacts, PackageFacts, ToolFacts
+from sparksmith.base.folders import cache_folder
+from sparksmith.packages.facts import FACTS_VERSION, Compiled, DeviceCode, LibraryFacts, PackageFacts, ToolFacts
 from sparksmith.packages.judge_cuda import OF_TORCH, from_elsewhere, provided
 
 CUDA_LIBRARY = re.compile(r"^lib(cu(?!rl)|nv|nccl)")
 RESTRICTS = re.compile(r"==|~=|!=|<")
 ROW_START = '{"sha256":"'
 SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def cache_folder() -> Path:
-    """Where facts and wheels of the user's are kept: $XDG_CACHE_HOME/sparksmith."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")  # a relative path is to be ignored, the specification says
-    return (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "sparksmith"
 
 
 class KnownWheels:
@@ -130,6 +125,8 @@ def format_row(facts: PackageFacts) -> str:
         ("cuda", facts.declared_cuda, None), ("libraries", [_library_row(entry) for entry in facts.libraries], []),
         ("tools", [[t.path, t.bytes, t.machine, t.release, list(t.architectures)] for t in facts.tools], []),
         ("problems", list(facts.problems), []),
+        ("compiles", None if facts.compiles is None else
+         [[c.needs, c.path, c.what, c.bytes] for c in facts.compiles], None),
     ):  # fmt: skip
         if value != default:
             row[key] = value
@@ -153,6 +150,7 @@ def parse_row(text: str) -> PackageFacts:
                 for path, size, machine, release, architectures in row.get("tools", ())
             ),
             problems=tuple(row.get("problems", ())),
+            compiles=tuple(Compiled(*entry) for entry in row["compiles"]) if "compiles" in row else None,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SparksmithError(f"not a row of facts: {type(error).__name__}: {error}") from error

@@ -28,15 +28,14 @@ class Locked:
     name: str
     version: str
     wheels: tuple[WheelFile, ...]
-    sdist: str = ""  # its file's name
-    sdist_uploaded: datetime | None = None
+    sdist: WheelFile | None = None  # its source distribution
     elsewhere: str = ""
 
     @property
     def uploaded(self) -> datetime | None:
         """When the first of its files was published."""
         times = [wheel.uploaded for wheel in self.wheels if wheel.uploaded]
-        return min(times, default=self.sdist_uploaded)
+        return min(times, default=self.sdist.uploaded if self.sdist else None)
 
     @property
     def foreign(self) -> tuple[str, ...]:
@@ -148,10 +147,10 @@ def _locked(row: dict[str, Any]) -> Locked:
             elsewhere = word
     if not wheels and not elsewhere and direct:
         elsewhere = "source archive"
-    sdist = row.get("sdist") or {}
+    sdist = row.get("sdist")
     return Locked(
         canonicalize_name(row["name"]), str(row.get("version", "")), tuple(wheels),
-        _wheel(sdist).file if sdist else "", _time(sdist.get("upload-time")), elsewhere,
+        _wheel(sdist) if sdist else None, elsewhere,
     )  # fmt: skip
 
 

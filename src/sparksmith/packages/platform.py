@@ -14,7 +14,7 @@ from sparksmith.policy.targets import Target
 # The glibc versions that uv 0.13 can resolve for, by their minor number (`uv pip compile --help`).
 UV_GLIBC = (17, 28, *range(31, 41))
 MACHINES = {"aarch64": 17, "x86_64": 5}  # with the oldest glibc 2.x that a manylinux tag of it means (PEP 599, 513)
-OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # by the minor number of their glibc
 
 
 @dataclass(frozen=True, slots=True)

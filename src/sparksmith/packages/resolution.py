@@ -12,11 +12,15 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from sparksmith.packages.platform import Platform
 
 FallbackKind = Literal["old", "source", "hidden"]
+NO_WHEELS = "it has no wheels"
 
 
 @dataclass(frozen=True, slots=True)
 class WheelFile:
-    """A wheel as an index or a lock names it. `url` may hold a secret: it is never shown and never written down."""
+    """A wheel, or a source distribution, as an index or a lock names it.
+
+    `url` may hold a secret: it is never shown and never written down.
+    """
 
     file: str
     sha256: str | None = None
@@ -30,9 +34,9 @@ class Chosen:
     """A package of a resolution. `wheel` is None where nothing but its source can be installed.
 
     `asked` is the requirement that named it, as the user wrote it; empty for what others brought in. `why_source` says
-    why there is no wheel: what keeps the wheels that exist from this platform, or that there are none. `source_file` is
-    the name of the source distribution, where there is one; `foreign` those of its wheels, all for other platforms,
-    where there is no source either: nothing can be installed.
+    why there is no wheel: what keeps the wheels that exist from this platform, or that there are none. `source` is the
+    source distribution, where there is one; `foreign` the names of its wheels, all for other platforms, where there is
+    no source either: nothing can be installed.
     """
 
     name: str
@@ -40,7 +44,7 @@ class Chosen:
     wheel: WheelFile | None
     asked: str = ""
     why_source: str = ""
-    source_file: str = ""
+    source: WheelFile | None = None
     foreign: tuple[str, ...] = ()
 
 
@@ -51,7 +55,7 @@ class Fallback:
     `old`: the version is at least a year older than the newest that this platform could have. `source`: an install
     would build `newest` from source, and only the older `version` has a wheel. `hidden`: newer wheels exist, but none
     for this platform; `reason` says what keeps them away. `asked` is the user's own requirement (empty for what others
-    brought in), and `allowed` whether it allows the newest version.
+    brought in), `allowed` whether it allows the newest version, and `source` whether that has a source distribution.
     """
 
     kind: FallbackKind
@@ -63,6 +67,7 @@ class Fallback:
     reason: str = ""
     asked: str = ""
     allowed: bool = False
+    source: bool = False
 
     def describe(self) -> str:
         """One line, without what to do about it."""
@@ -72,7 +77,9 @@ class Fallback:
                 f"the newest version with a wheel is {self.version}"
             )
         if self.kind == "hidden":
-            return f"{self.name} {self.newest} exists, but its wheels are {self.reason}; {self.version} was taken"
+            why = "has no wheels" if self.reason == NO_WHEELS else f"has wheels that do not fit here ({self.reason})"
+            built = ", and would be built from source where that is allowed" if self.source else ""
+            return f"{self.name} {self.version} was taken; the newest, {self.newest}, {why}{built}"
         dates = f" of {self.uploaded:%Y-%m}" if self.uploaded else ""
         newest = f" of {self.newest_uploaded:%Y-%m}" if self.newest_uploaded else ""
         return f"{self.name} {self.version}{dates} was taken; the newest that fits is {self.newest}{newest}"
@@ -102,7 +109,7 @@ def why_no_wheel(wheels: Iterable[WheelFile], platform: Platform) -> str:
     """Why none of a version's wheels can be installed here, the reason that is nearest to fitting first."""
     reasons = {reason for wheel in wheels if (reason := platform.why_not(wheel.file))}
     if not reasons:
-        return "it has no wheels"
+        return NO_WHEELS
     order = ("needs glibc", "for Python")
     nearest = min(
         reasons, key=lambda reason: (next((i for i, o in enumerate(order) if reason.startswith(o)), 9), reason)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+
+from packaging.specifiers import SpecifierSet
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.fallback import find_fallback
@@ -11,9 +13,11 @@ from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels
 from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
 from sparksmith.packages.platform import Platform
-from sparksmith.packages.requirements import Line
+from sparksmith.packages.requirements import Line, read_requirements
 from sparksmith.packages.resolution import Chosen, Fallback, Resolution, WheelFile, best_wheel, why_no_wheel
 from sparksmith.packages.uv import Found, compile_for, newest_of
+
+ANYWHERE = ("-py3-none-any.whl", "-py2.py3-none-any.whl")
 
 
 def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWheels) -> Resolution:
@@ -41,7 +45,11 @@ def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
 
 
 def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels) -> Resolution | None:
-    """A file that pins and hashes everything, by hashes of wheels that are known; None where one is not."""
+    """A file that pins and hashes everything, by hashes of wheels that are known; None where one is not.
+
+    Hashes do not say which files they are of. A wheel for any machine and any Python that is known beside several that
+    are not may stand behind one for this machine: then uv has to look, too.
+    """
     chosen: list[Chosen] = []
     for line in asked.requirements.lines:
         if not line.wanted_on(platform):
@@ -51,7 +59,8 @@ def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels) -> Reso
             return None
         facts = [found for sha256 in sorted(line.hashes) if (found := known.find(sha256))]
         wheel = best_wheel((WheelFile(fact.file, fact.sha256, fact.bytes) for fact in facts), platform)
-        if wheel is None:
+        unknown = len(line.hashes) - len(facts)
+        if wheel is None or (wheel.file.endswith(ANYWHERE) and unknown > 1):  # a single one is the source
             return None
         chosen.append(Chosen(line.name, version, wheel, str(line.requirement)))
     if not chosen:
@@ -66,17 +75,22 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     Such a package is left out and named with the version that would be built, and the rest is resolved without it.
     """
     lines = _lines(subject, platform)
+    bounds = {} if isinstance(subject, Project) else _bounds(subject, platform)
     by_name = {line.name: line for line in lines}
     elsewhere = {line.name: why for line in lines if (why := _elsewhere(line))}
     if isinstance(subject, Project):
         elsewhere |= dict.fromkeys(subject.sources, "[tool.uv.sources] takes it from a folder or a repository")
     found = _compile(subject, lines, platform, sorted(elsewhere))
     wanted = {package.name: package.name for package in found.packages if not package.elsewhere}
-    wanted |= {name: _versions(name, by_name.get(name)) for name in found.without}
+    wanted |= {name: _versions(name, by_name.get(name), bounds) for name in found.without}
     options = () if isinstance(subject, Project) else subject.requirements.options
     newest = newest_of(dict(sorted(wanted.items())), platform, options=options)
 
-    fallbacks = _fallbacks(found, newest, by_name, platform)
+    allowed = {
+        name: locked for name, locked in newest.items()
+        if name not in bounds or bounds[name].contains(locked.version, prereleases=True)
+    }  # fmt: skip
+    fallbacks = _fallbacks(found, allowed, by_name, platform)
     built = {fallback.name for fallback in fallbacks if fallback.kind == "source"}
     without = {*found.without, *built}
     if built:
@@ -84,7 +98,7 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
         without |= set(found.without)
         fallbacks = [
             *(fallback for fallback in fallbacks if fallback.kind == "source"),
-            *_fallbacks(found, newest, by_name, platform),
+            *_fallbacks(found, allowed, by_name, platform),
         ]
     chosen = [_choose(package, by_name.get(package.name), platform) for package in found.packages]
     chosen += [_source(name, by_name.get(name), newest.get(name), platform) for name in without]
@@ -131,16 +145,28 @@ def _choose(package: Locked, line: Line | None, platform: Platform) -> Chosen:
     asked = str(line.requirement) if line else ""
     if line is None or not line.hashes:
         return package.choose(platform, asked)
-    allowed = replace(package, wheels=tuple(wheel for wheel in package.wheels if wheel.sha256 in line.hashes))
-    if package.wheels and not allowed.wheels:
+    source = package.sdist if package.sdist and package.sdist.sha256 in line.hashes else None
+    wheels = tuple(wheel for wheel in package.wheels if wheel.sha256 in line.hashes)
+    if package.wheels and not wheels:
         why = "none of its wheels has a hash that the requirement names"
-        return Chosen(package.name, package.version, None, asked, why, package.sdist)
-    return allowed.choose(platform, asked)
+        return Chosen(package.name, package.version, None, asked, why, source)
+    return replace(package, wheels=wheels, sdist=source).choose(platform, asked)
 
 
-def _versions(name: str, line: Line | None) -> str:
+def _versions(name: str, line: Line | None, bounds: Mapping[str, SpecifierSet]) -> str:
     """The versions of a package that are asked for, on any platform."""
-    return f"{name}{line.requirement.specifier}" if line is not None else name
+    asked = line.requirement.specifier if line is not None else SpecifierSet()
+    return f"{name}{asked & bounds.get(name, SpecifierSet())}"
+
+
+def _bounds(asked: Asked, platform: Platform) -> dict[str, SpecifierSet]:
+    """What the constraint files of a list allow, by name."""
+    bounds: dict[str, SpecifierSet] = {}
+    for file in asked.requirements.constraints:
+        for line in read_requirements(file).lines:
+            if line.wanted_on(platform):
+                bounds[line.name] = bounds.get(line.name, SpecifierSet()) & line.requirement.specifier
+    return bounds
 
 
 def _source(name: str, line: Line | None, would_be: Locked | None, platform: Platform) -> Chosen:

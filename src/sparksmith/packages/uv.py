@@ -6,6 +6,7 @@ so that a user's indexes and credentials are those of their installs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -26,6 +27,7 @@ from sparksmith.packages.locks import Locked, parse_pylock
 from sparksmith.packages.platform import Platform
 
 TIMEOUT_SECONDS = 600.0
+OLDEST_PYTHON = "3.8"  # that wheels of today's indexes are looked for
 NEEDS_BUILD = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
 NO_MATCH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:[<>=!~]\S*)? (?:has|have) no wheels with a matching")
 OFFLINE = re.compile(r"dns error|Connection refused|client error \(Connect\)|network was disabled|timed out", re.I)
@@ -115,30 +117,44 @@ def newest_of(
     """The newest version of each package for the platform's Python, with all of its files, wherever they run.
 
     `requirements` are by name: the name alone, or with the versions to choose among. Each package is given empty
-    metadata, so that uv neither builds nor reads any. Empty where uv cannot say: what rests on this must not stop an
-    audit.
+    metadata, so that uv neither builds nor reads any. One of which nothing fits that Python is listed with the files
+    that it has for an older one. What uv cannot say is left out: what rests on this must not stop an audit.
     """
-    if not requirements:
-        return {}
+    program = uv or find_uv() if requirements else ""
+    newest: dict[str, Locked] = {}
+    waiting = dict(requirements)
+    for python in (platform.python_text, OLDEST_PYTHON):
+        unlisted: dict[str, str] = {}
+        while waiting:
+            answer = _list_files(program, waiting, python, options, ask)
+            if answer.ok:
+                with contextlib.suppress(SparksmithError):  # an older uv writes no pylock.toml
+                    newest |= {found.name: found for found in parse_answer(answer.stdout, platform)}
+                break
+            # one that uv cannot list stops all others
+            without = {name for name in names_without_wheels(answer.stderr) if name in waiting}
+            unlisted |= {name: waiting.pop(name) for name in without}
+            if not without:
+                break
+        waiting = unlisted
+    return newest
+
+
+def _list_files(program: str, requirements: Mapping[str, str], python: str, options: Sequence[str], ask: Ask) -> Answer:
+    """uv's answer to which files the newest versions have, for every platform."""
     with TemporaryDirectory(prefix="sparksmith-") as scratch:
         folder = Path(scratch)
         metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in requirements)
         (folder / "pyproject.toml").write_text(f"[tool.uv]\ndependency-metadata = [{metadata}]\n", encoding="utf-8")
         asked = folder / "requirements.in"
         asked.write_text("".join(f"{line}\n" for line in (*options, *requirements.values())), encoding="utf-8")
-        answer = ask(
+        return ask(
             [
-                uv or find_uv(), "pip", "compile", str(asked), *COMMON, "--universal", "--no-deps",
-                "--python", sys.executable, "--python-version", platform.python_text, "--project", str(folder),
+                program, "pip", "compile", str(asked), *COMMON, "--universal", "--no-deps",
+                "--python", sys.executable, "--python-version", python, "--project", str(folder),
             ],
             TIMEOUT_SECONDS,
         )  # fmt: skip
-    if not answer.ok:
-        return {}
-    newest: dict[str, Locked] = {}
-    for found in parse_answer(answer.stdout, platform):
-        newest[found.name] = found
-    return newest
 
 
 def parse_answer(text: str, platform: Platform) -> list[Locked]:

@@ -13,9 +13,11 @@ A row:
                               without a +label; `machine` at one architecture
                   finding     the audit's own rule `rule` fired for one of `packages` (all, if there are none)
                   resolution  packages were resolved for one of `platforms` (as uv spells them)
-    verdict     the audit's: "will not run", "cannot tell" or "runs with a note"
+    verdict     the audit's: "will not run", "cannot tell", "runs with a note", or "runs" for a detail that is of no
+                interest on a target, all of which have GPUs
     severity    the doctor's: "fails", "warns" or "harmless" (nothing has to be done: told when asked)
-    seen_in     "machine", "message", "asked" (environment variables and the project's files, when asked for)
+    seen_in     "machine", "message", "asked" (environment variables and the project's files, when asked for), "deep"
+                (torch is tried out)
     fix         words; `command` is typed (a word in CAPITALS is filled in); `ask`: requirements to ask for instead
     safe        true: loses nothing, needs no judgement, and may be applied without asking
     source      where it is known from; `date`: when that was read, measured or looked over
@@ -39,9 +41,9 @@ from typing import Any
 
 from sparksmith.base.errors import SparksmithError, describe_problems, perhaps
 
-FAILS, UNKNOWN, NOTE = VERDICTS = ("will not run", "cannot tell", "runs with a note")
+FAILS, UNKNOWN, NOTE, DETAIL = VERDICTS = ("will not run", "cannot tell", "runs with a note", "runs")
 SEVERITIES = ("fails", "warns", "harmless")
-PLACES = ("machine", "message", "asked")
+PLACES = ("machine", "message", "asked", "deep")
 KNOWN = ("measured", "documented", "reported")
 GAP = "…"
 # kind of check: its keys, and of those the ones that a row must have
@@ -117,7 +119,8 @@ class Fault:
     @property
     def mend(self) -> str:
         """The fix in one line, with the requirements to ask for."""
-        return f"{self.fix} ({' '.join(self.ask)})" if self.ask else self.fix
+        more = [each for each in self.ask if each not in self.fix]
+        return f"{self.fix} ({' '.join(more)})" if more else self.fix
 
 
 @cache

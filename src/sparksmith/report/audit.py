@@ -118,7 +118,8 @@ def _packages(record: Record, verdict: str, whole: bool) -> Iterator[Block]:
     """The packages of a verdict; those with the same finding together, unless everything is asked for."""
     alike: dict[tuple[str, ...], list[Record]] = {}
     for package in record["packages"]:
-        if package["verdict"] == verdict and (package["findings"] or whole):
+        # what is found of a package that simply runs is a detail: nobody has to do anything about it
+        if package["verdict"] == verdict and (whole or verdict != "runs"):
             key = tuple(f"{each['rule']}|{each['seen']}|{each['fix']}" for each in _telling(package))
             alike.setdefault(key if key and not whole else (package["name"], package["file"]), []).append(package)
     for group in alike.values():
