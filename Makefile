@@ -52,6 +52,7 @@ lint: .venv/.development
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/reference.py --check
 	@$(PYTHON) scripts/faults_reference.py --check
+	@$(PYTHON) scripts/facts_schema.py --check
 
 format: .venv/.development
 	@$(PYTHON) -m ruff check --fix src tests benchmarks scripts
@@ -60,6 +61,7 @@ format: .venv/.development
 docs: .venv/.development
 	@$(PYTHON) scripts/reference.py
 	@$(PYTHON) scripts/faults_reference.py
+	@$(PYTHON) scripts/facts_schema.py
 
 lock: .venv/.development
 	@uv="$$(scripts/bring-uv)" && $(PYTHON) scripts/lock.py "$$uv"

@@ -16,7 +16,8 @@ found out and what mends it. A word in CAPITALS in a command is yours to fill in
 
 **fails**: something will not run; **warns**: it runs, and worse than it could, or later does not; **harmless**: nothing
 has to be done, and it is told when asked. Seen in a **machine** (its files and tools tell), in a **message** (an
-error's text tells), or when **asked** (environment variables and the project's files, looked at when asked for).
+error's text tells), when **asked** (environment variables and the project's files, looked at when asked for), or
+**deep** (torch is tried out by its own interpreter).
 """
 # Warnings of the older guides that no fault answers, and why.
 ANSWERED_ELSEWHERE = {

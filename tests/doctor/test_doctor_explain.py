@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksmith.doctor.error import BLOCK, NO_MATCH, describe_matches, explain, explain_stream
+from sparksmith.doctor.explain import BLOCK, NO_MATCH, describe_matches, explain, explain_stream
 from sparksmith.policy.faults import Fault, Pattern
 
 PTXAS = "ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'"

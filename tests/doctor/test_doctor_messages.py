@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sparksmith.doctor.error import explain
+from sparksmith.doctor.explain import explain
 from sparksmith.policy.faults import load_faults
 
 HERE = Path(__file__).parent

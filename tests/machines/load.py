@@ -2,7 +2,7 @@
 
 `NAME/machine.toml` says what the machine is, its `base`, what of it is `removed` (a path and all below), small `files`,
 `programs` (files that only have to be there), `folders`, `links`, and the `sources` of what is real; `NAME/tree` holds
-the longer files. HOW_CAPTURED.md says where each comes from.
+the longer files. HOW_CAPTURED.md says where each comes from. Machines with one fault each are in `faulty.py`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,32 @@ def build(name: str, destination: Path) -> Path:
     said = describe(name)
     if "base" in said:
         build(said["base"], destination)
+    tree = HERE / name / "tree"
+    longer = {
+        str(file.relative_to(tree)): file.read_text(encoding="utf-8") for file in tree.rglob("*") if file.is_file()
+    }
+    return change(destination, said, longer)
+
+
+def change(destination: Path, said: dict[str, Any], longer: dict[str, str] | None = None) -> Path:
+    """Make of the tree in `destination` what `said` says, as a machine.toml does; returns it. `replaced` are pairs of
+    an old and a new text by file, and the old one must be there."""
     destination.mkdir(parents=True, exist_ok=True)
     for path in said.get("removed", []):
         _remove(destination / path)
     for folder in said.get("folders", []):
         (destination / folder).mkdir(parents=True, exist_ok=True)
-    tree = HERE / name / "tree"
-    files = {
-        str(file.relative_to(tree)): file.read_text(encoding="utf-8") for file in tree.rglob("*") if file.is_file()
-    }
-    for path, text in {**dict.fromkeys(said.get("programs", []), ""), **files, **said.get("files", {})}.items():
+    files = {**dict.fromkeys(said.get("programs", []), ""), **(longer or {}), **said.get("files", {})}
+    for path, text in files.items():
         file = destination / path
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    for path, pairs in said.get("replaced", {}).items():
+        file = destination / path
+        text = file.read_text(encoding="utf-8")
+        for old, new in pairs:
+            assert old in text, f"{path} has no {old!r}"
+            text = text.replace(old, new)
         file.write_text(text, encoding="utf-8")
     for path, target in said.get("links", {}).items():
         link = destination / path

@@ -28,6 +28,7 @@ VERBS = {
         "recipe",
         "List and show the shipped recipes, and the schema of a recipe file.",
     ),
+    "doctor": ("sparksmith.cli.doctor", "doctor", "What is wrong with this machine, what an error means, and the fix."),
     "audit": ("sparksmith.cli.audit", "audit", "Say before anything is installed whether packages will run."),
     "stack": ("sparksmith.cli.stack", "stack", "The shipped sets of packages, and what their audit says."),
 }

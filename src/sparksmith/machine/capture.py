@@ -34,6 +34,7 @@ NOT_LISTED = ("proc", "dev")  # their names are many; those that count are looke
 DEVICES = ("nvidia", "dxg", "nvmap")
 NAME_BYTES = 1000
 OTHERS = re.compile(r"proc/\d+/comm")  # names of processes that are no business of ours
+NAMED = ("sshd\n", "systemd\n")  # of those, the ones that a fact is made from
 SMI_PRIVATE = re.compile(r"(?i)serial|uuid|\bguid\b|\bpdi\b|part number|host id|board id|chassis")
 
 
@@ -66,7 +67,7 @@ def collect_tree(
     texts = {
         name: _kept_of(name, text, reader)
         for name, text in list(reader.texts.items())
-        if name != ENVIRON and not name.startswith("commands/") and not (OTHERS.fullmatch(name) and text != "sshd\n")
+        if name != ENVIRON and not name.startswith("commands/") and not (OTHERS.fullmatch(name) and text not in NAMED)
     }
     texts |= dict(_answer_file(argv, answer) for argv, answer in list(answers.items()))
     project = asked.project or (str(Path.cwd()) if reader.live else environ.get("PWD", ""))

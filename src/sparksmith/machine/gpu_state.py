@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from sparksmith.base.command import Answer
+from sparksmith.machine.cgroup import parse_own_groups
 from sparksmith.machine.commands import NVIDIA_SMI_Q, NVIDIA_SMI_TABLE, Answers, why_silent
 from sparksmith.machine.distributions import printable
 from sparksmith.machine.gpu import QUERY, Gpu, parse_gpus
@@ -27,6 +28,10 @@ DEVICES = "sys/bus/pci/devices"
 MOST_DEVICES = 512
 NVIDIA, DISPLAY_CLASSES = "0x10de", ("0x0300", "0x0302")
 NVRM = re.compile(r"NVRM version:\s+NVIDIA UNIX (Open )?.{0,80}?\s(\d{3}\.[\d.]{1,20})\s")
+# The control group of what was started in a login, a terminal or through systemd-run; a service, a container and an
+# application of the desktop, whose parent is the first process from the start, have others.
+SCOPE = re.compile(r"(?:session|vte-spawn|tmux-spawn|run)-.*\.scope")
+MOST_PARENTS = 64
 NOT_REPORTED = "the driver reports none (N/A)"
 # GPUs whose memory is the machine's own: DGX Spark and RTX Spark (N1X), Jetson Thor and Orin.
 UNIFIED = re.compile(r"\b(GB10|N1X|Thor|Orin)\b")
@@ -61,7 +66,8 @@ class GpuFacts(Subject):
     """`driver` is the kernel module's version where it is loaded, `tools_driver` what nvidia-smi says (two versions: a
     restart is due); `cuda` the newest CUDA that the driver supports. `pci_devices` counts NVIDIA's display devices on
     the bus, whether a driver answers or not; `device_nodes` are the names in /dev. `processes` hold a GPU; inside a
-    container none are seen."""
+    container none are seen. `orphans` are the numbers of those that a user started from something that is gone: their
+    parent is the system's or the user's first process, and they are no service."""
 
     driver: str | None
     tools_driver: str | None
@@ -71,6 +77,7 @@ class GpuFacts(Subject):
     pci_devices: int | None
     device_nodes: tuple[str, ...]
     processes: tuple[SmiProcess, ...] | None
+    orphans: tuple[int, ...] | None
 
 
 def parse_module_version(text: str) -> tuple[str | None, bool | None]:
@@ -84,6 +91,7 @@ def read_gpu_facts(root: Root, answers: Answers) -> GpuFacts:
     smi, source = _read_smi(answers)
     query = answers.get(QUERY, Answer(None, "", "nvidia-smi was not asked"))
     named = parse_gpus(query.stdout) if query.ok else []
+    processes = tuple(one for gpu in smi.gpus for one in gpu.processes) if smi.gpus else None
     module, is_open = parse_module_version(root.text(MODULE) or "")
     tools = smi.driver or (version_of(named[0].driver) if named else None)
     # In a list of several answers the GPUs stand in the same order: that of their bus.
@@ -99,7 +107,8 @@ def read_gpu_facts(root: Root, answers: Answers) -> GpuFacts:
             device_nodes=tuple(
                 printable(name) for name in root.names("dev") if name.startswith(("nvidia", "dxg", "nvmap"))
             ),
-            processes=tuple(one for gpu in smi.gpus for one in gpu.processes) if smi.gpus else None,
+            processes=processes,
+            orphans=_find_orphans(root, processes) if processes is not None else None,
         ),
         source,
         driver=f"{root.why(MODULE)}; {source}",
@@ -148,6 +157,18 @@ def _state(gpu: Gpu | None, state: SmiGpu | None, query: Answer, source: str) ->
         unified_memory="no memory of its own is reported, and the name is not one that is known to share the machine's",
         memory_bytes=NOT_REPORTED,
     )
+
+
+def _find_orphans(root: Root, processes: tuple[SmiProcess, ...]) -> tuple[int, ...]:
+    found = []
+    for one in processes[:MOST_PARENTS]:
+        stat = (root.line(f"proc/{one.pid}/stat") or "").rpartition(")")[2].split()
+        parent = stat[1] if len(stat) > 1 else ""
+        if parent == "1" or (parent.isascii() and parent.isdigit() and root.line(f"proc/{parent}/comm") == "systemd"):
+            group = parse_own_groups(root.text(f"proc/{one.pid}/cgroup") or "").get("", "")
+            if SCOPE.fullmatch(group.rpartition("/")[2]):
+                found.append(one.pid)
+    return tuple(found)
 
 
 def _is_unified(name: str | None, state: SmiGpu, memory: int | None) -> bool | None:

@@ -20,7 +20,8 @@ WATCHED = frozenset((
     "torch", "triton", "pytorch-triton", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes",
     "liger-kernel", "torchao", "unsloth", "unsloth-zoo", "vllm", "xformers", "flash-attn", "deepspeed", "sparksmith",
     "flashinfer-python", "causal-conv1d", "mamba-ssm", "flash-linear-attention", "torchvision", "huggingface-hub",
-    "wandb", "numpy", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn-cu12",
+    "hf-transfer", "wandb", "numpy", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cudnn-cu13",
+    "nvidia-cudnn-cu12",
 ))  # fmt: skip
 PTXAS = ("triton/backends/nvidia/bin/ptxas", "triton/backends/nvidia/bin/ptxas-blackwell")
 MOST_ENVIRONMENTS = 12
@@ -31,7 +32,8 @@ class PythonSummary(Subject):
     """One environment. `role` says how it was found: "given", "active" (VIRTUAL_ENV), "conda", "project" (.venv) or
     "system". `packages` are the watched ones, version by name, the first on the search path; `count` is of all
     distributions; `ptxas` the release of Triton's own compilers by their path; `has_headers` whether Python.h is there,
-    which Triton compiles its launchers with. `problem` is not empty where it could not be read."""
+    which Triton compiles its launchers with; `compiled` whether byte code lies beside torch, None where torch has no
+    files. `problem` is not empty where it could not be read."""
 
     role: str
     path: str
@@ -42,6 +44,7 @@ class PythonSummary(Subject):
     count: int | None
     ptxas: Mapping[str, str]
     has_headers: bool | None
+    compiled: bool | None
     problem: str
 
 
@@ -106,6 +109,7 @@ def _read_one(root: Root, path: str, role: str) -> PythonSummary:
             count=count,
             ptxas=compilers,
             has_headers=_has_headers(root, search, path),
+            compiled=_is_compiled(root, search),
             problem="",
         ),
         "the environment's files do not say",
@@ -131,8 +135,14 @@ def _has_headers(root: Root, search: SearchPath, path: str) -> bool | None:
     return any(root.exists(f"{prefix}/include/python{version}/Python.h") for prefix in prefixes)
 
 
+def _is_compiled(root: Root, search: SearchPath) -> bool | None:
+    """Whether torch's byte code was kept, by this environment's Python or by whatever installed it."""
+    torch = next((name for site in search.site_folders if root.exists(name := _below(root, site / "torch"))), None)
+    return root.exists(f"{torch}/__pycache__") if torch and root.exists(f"{torch}/__init__.py") else None
+
+
 def _unread(role: str, path: str, problem: str) -> PythonSummary:
-    facts = PythonSummary(role, printable(path), None, None, None, {}, None, {}, None, problem)
+    facts = PythonSummary(role, printable(path), None, None, None, {}, None, {}, None, None, problem)
     return explained(facts, problem)
 
 

@@ -17,6 +17,8 @@ KERNEL_WORDS = (
     "kho", "cma", "hugepages", "hugepagesz", "default_hugepagesz", "transparent_hugepage", "psi", "mem", "crashkernel",
     "iommu", "init_on_alloc", "numa_balancing", "cgroup_disable", "cgroup_enable", "systemd.unified_cgroup_hierarchy",
 )  # fmt: skip
+# Services that end processes when memory runs short; one that runs has a control group (version 2).
+SERVICES = ("earlyoom", "nohang", "systemd-oomd")
 PAIR = re.compile(r"^\s*(\w+)=(.*)$")
 RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
@@ -25,7 +27,7 @@ RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 class SystemFacts(Subject):
     """`distribution` and `version` as /etc/os-release has them ("ubuntu", "24.04"); `dgx_os` the release that the last
     update over the air brought, else the one installed; `dgx_installed` the latter. `cores` are those that this process
-    may use; `kernel_words` what of the kernel's command line concerns memory."""
+    may use; `kernel_words` what of the kernel's command line concerns memory; `services` those of SERVICES that run."""
 
     kernel: str | None
     architecture: str | None
@@ -37,6 +39,7 @@ class SystemFacts(Subject):
     is_wsl: bool
     cores: int | None
     kernel_words: tuple[str, ...]
+    services: tuple[str, ...]
 
 
 def parse_pairs(text: str) -> dict[str, str]:
@@ -84,6 +87,7 @@ def read_system(root: Root) -> SystemFacts:
             is_wsl="microsoft" in (kernel or "").lower(),
             cores=parse_cpu_list(status.get("Cpus_allowed_list", "")),
             kernel_words=parse_kernel_words(root.text("proc/cmdline") or ""),
+            services=tuple(one for one in SERVICES if root.exists(f"sys/fs/cgroup/system.slice/{one}.service")),
         ),
         "not said",
         kernel=root.why("proc/sys/kernel/osrelease"),

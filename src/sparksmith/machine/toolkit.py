@@ -19,7 +19,7 @@ RELEASE = re.compile(rb"release (\d{1,3}\.\d{1,3}), V(\d{1,3}\.\d{1,3}\.\d{1,5})
 NUMBERS = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,3}")
 MOST_TOOLKITS = 30
 PTXAS_BYTES = 2**27  # 46 MB seen
-BUILD_TOOLS = ("cc", "gcc", "g++", "cmake", "ninja", "make", "git", "uv", "nvcc", "ptxas", "cuobjdump")
+BUILD_TOOLS = ("cc", "gcc", "g++", "clang", "cmake", "ninja", "make", "git", "uv", "nvcc", "ptxas", "cuobjdump")
 
 
 @dataclass(frozen=True)

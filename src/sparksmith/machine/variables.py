@@ -56,6 +56,7 @@ WATCHED: dict[str, str] = {
     "HF_HUB_OFFLINE": "nothing is downloaded",
     "TRANSFORMERS_OFFLINE": "the same",
     "TRANSFORMERS_CACHE": "no longer read by Transformers 5",
+    "HF_HUB_ENABLE_HF_TRANSFER": "an older huggingface-hub stops where hf_transfer is not installed",
     "HF_TOKEN": "gated models need one",
     "HUGGING_FACE_HUB_TOKEN": "the same, by its older name",
     "WANDB_API_KEY": "`--report_to wandb` needs one",
@@ -90,7 +91,8 @@ class VariableFacts(Subject):
 
 def keep_value(name: str, value: str) -> str:
     """What may be kept of a variable's value."""
-    if SECRET.search(name) or ADDRESSES.search(name) or ADDRESS.search(value):
+    is_address = ADDRESS.search(value) and not name.endswith("_VERSION")  # 13.0.2.006 is none
+    if SECRET.search(name) or ADDRESSES.search(name) or is_address:
         return SET if value else ""
     return printable(redact_text(value))[:MOST_CHARACTERS]
 
