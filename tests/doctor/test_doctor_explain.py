@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksmith.doctor.explain import BLOCK, NO_MATCH, describe_matches, explain, explain_stream
+from sparksmith.doctor.explain import BLOCK, explain, explain_stream
 from sparksmith.policy.faults import Fault, Pattern
 
 PTXAS = "ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'"
@@ -40,18 +40,6 @@ def test_the_line_that_told_is_shown():
 @pytest.mark.parametrize("text", ["", "\n\n", "all is well", "Error: something that nobody knows\n", "\x1b[", "…"])
 def test_no_match_is_an_answer(text):
     assert explain(text) == []
-    assert describe_matches(explain(text)) == [NO_MATCH]
-
-
-def test_what_is_told_of_a_match():
-    first, *others = describe_matches(explain(PTXAS))
-    assert first.endswith("[triton-ptxas-sm121]")
-    assert others[0].startswith("  line 1: ptxas fatal")
-    assert others[1].startswith("  fix: ask for triton")
-    assert others[2:] == [
-        "       export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
-        "  known from: https://github.com/triton-lang/triton/issues/8539",
-    ]
 
 
 @pytest.mark.parametrize(

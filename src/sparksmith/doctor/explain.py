@@ -22,7 +22,6 @@ PASTED = 1 << 16  # bytes of a text that may be something pasted, with lines bro
 ABOVE, BELOW = 8192, 2048  # bytes around a line in which `near` may stand
 REACH = 400  # bytes of a line, on either side of a hit, that are compared and shown
 WIDEST_GAP = 300
-NO_MATCH = "no fault that Sparksmith knows of is told by this text"
 
 # colours and other escapes as a terminal gets them, and as a viewer of logs writes them out (^[[0;36m)
 ESCAPE = re.compile(
@@ -79,20 +78,6 @@ def explain_stream(stream: BinaryIO, faults: Iterable[Fault] | None = None) -> l
         lines_before += raw.count(b"\n", 0, kept)
         raw = raw[kept:]
     return _order(found)
-
-
-def describe_matches(matches: list[Match]) -> list[str]:
-    """Lines to show: each fault with the line that told of it and its fix; that nothing was recognised is said, too."""
-    if not matches:
-        return [NO_MATCH]
-    lines = []
-    for match in matches:
-        fault = match.fault
-        lines += [f"{fault.title} [{fault.id}]", f"  line {match.line}: {match.text}", f"  fix: {fault.mend}"]
-        if fault.command:
-            lines.append(f"       {fault.command}")
-        lines.append(f"  known from: {fault.source[0]}")
-    return lines
 
 
 @cache
