@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 import tracemalloc
@@ -102,7 +103,7 @@ def test_without_torch_nothing_is_wrong(tmp_path):
 
 
 def run_bare() -> str:
-    return f'exec {sys.executable} -S "$@"'
+    return f'exec {shlex.quote(sys.executable)} -S "$@"'
 
 
 @pytest.mark.effects
