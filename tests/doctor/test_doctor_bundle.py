@@ -48,7 +48,7 @@ def somebodys(tmp_path):
     )
     (home / "project/pyproject.toml").write_text(
         f'[project]\nname = "{USER}-secret"\n[tool.uv]\nno-sync = true\n'
-        f'index-url = "https://{USER}:s3cr3t-pass@{INDEX}/simple"\n'
+        f'index-url = "https://{USER}:s3cr3t-pass@{INDEX}/list"\n'
     )
     (home / ".netrc").write_text(f"machine api.wandb.ai login {USER} password s3cr3t-pass\n")
     (home / "project/.env").write_text(f"HF_TOKEN={TOKEN}\nUV_SYNC=0\n")

@@ -389,7 +389,7 @@ def test_settings_of_uv():
     text = """
 no-build-isolation-package = ["flash-attn"]
 compile-bytecode = true
-index-url = "https://me:word@example.org/simple"
+index-url = "https://me:word@example.org/list"
 override-dependencies = ["torch==2.13.0", "x @ https://example.org/x.whl"]
 publish-url = "https://example.org/publish"
 [pip]

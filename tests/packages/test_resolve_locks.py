@@ -18,7 +18,7 @@ from sparksmith.packages.resolve import resolve
 CAPTURED = Path(__file__).parent / "resolver/lock-as-uv-writes-it.toml"
 UV_LOCK = (
     CAPTURED.read_text(encoding="utf-8")
-    .replace("{index}", "https://index.example/simple")
+    .replace("{index}", "https://index.example/list")
     .replace("{files}", "https://index.example/files")
 )
 SPARK = Platform("aarch64", (2, 39), (3, 12))
@@ -53,8 +53,8 @@ def test_markers_are_the_platforms():
             {"name": "arm", "marker": "platform_machine == 'aarch64'"},
             {"name": "win", "marker": "sys_platform == 'win32'"},
         ]},
-        {"name": "arm", "version": "1", "source": {"registry": "https://index.example/simple"}},
-        {"name": "win", "version": "1", "source": {"registry": "https://index.example/simple"}},
+        {"name": "arm", "version": "1", "source": {"registry": "https://index.example/list"}},
+        {"name": "win", "version": "1", "source": {"registry": "https://index.example/list"}},
     ]}  # fmt: skip
     assert versions(parse_uv_lock(lock, SPARK)) == {"arm": "1"}
     assert versions(parse_uv_lock(lock, Platform("x86_64", (2, 39), (3, 12)))) == {}
