@@ -25,10 +25,10 @@ def private(tmp_path, monkeypatch):
     home.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USER", "marlowe")
-    monkeypatch.setenv("UV_INDEX_URL", "https://packages.corp-mirror.example/simple")
+    monkeypatch.setenv("UV_INDEX_URL", "https://packages.corp-mirror.example/list")
     monkeypatch.setattr(socket, "gethostname", lambda: "bigsleep.lan.example")
     folder = write_made_run(home / "trainings" / "run-1")
-    index = f"https://marlowe:{TOKEN}@packages.corp-mirror.example/simple"
+    index = f"https://marlowe:{TOKEN}@packages.corp-mirror.example/list"
     says = [
         f"cannot reach {index}: see {home}/.netrc",
         "HTTPSConnectionPool(host='internal-hub', port=443) of bigsleep",
