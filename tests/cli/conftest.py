@@ -1,10 +1,11 @@
-"""What the tests of eval, predict and chat share: a run that answers, and its answers known from the inside.
+"""What the tests of the verbs share: a run that answers, and its answers known from the inside; a run that has begun.
 
 Other files here have a `type_in` of their own.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -12,9 +13,12 @@ import sys
 import pytest
 
 from answering import DATA, WORDS, make_run
+from asked import machine
+from records import write_checkpoint
 from sparksmith.evaluate.find import find_model
 from sparksmith.evaluate.load import load_ready
-from typed import type_words
+from sparksmith.runs.layout import RunFolder
+from typed import type_words, without_torch
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +66,32 @@ def type_in(folder, monkeypatch, capsys):
             return type_words(monkeypatch, capsys, words)
 
     return run
+
+
+@pytest.fixture
+def type_without_torch(tmp_path, monkeypatch, capsys):
+    """Type a command line in a folder with data; returns (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "data.tsv").write_text("cat\tk æ t\ndog\td ɒ ɡ\nox\tɒ k s\n", encoding="utf-8")
+    (tmp_path / "other.tsv").write_text("cow\tk aʊ\n", encoding="utf-8")
+    monkeypatch.setattr("sparksmith.machine.collect.collect", lambda: machine())
+    monkeypatch.setattr("sparksmith.jobs.start.run_job", lambda folder: 0)
+    monkeypatch.setattr("sparksmith.cli.train.check_torch", lambda: None)
+    without_torch(monkeypatch)
+
+    def run(words, answer=""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        return type_words(monkeypatch, capsys, words)
+
+    return run
+
+
+@pytest.fixture
+def begun(type_without_torch, tmp_path):
+    """A run of `tiny` that stands at step 10 of 20."""
+    (tmp_path / "prompt.txt").write_text("Be brief.")
+    words = "train --model tiny --data_file data.tsv --eval_file other.tsv --max_steps 20 --batch_size 2 --seed 7"
+    assert type_without_torch(words)[0] == 0
+    write_checkpoint(tmp_path / "outputs", 10)
+    return RunFolder(tmp_path / "outputs")

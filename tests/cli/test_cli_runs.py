@@ -1,17 +1,14 @@
-"""resume, runs, logs, stop and clean, as they are typed."""
+"""resume, runs, logs and stop, as they are typed."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import sys
 
 import jsonschema
 import pytest
 
-from asked import machine
-from records import write_checkpoint, write_files, write_run
+from records import write_checkpoint, write_run
 from sparksmith.jobs.identity import own_identity
 from sparksmith.jobs.lock import hold_folder
 from sparksmith.recipe.plan import Plan
@@ -19,36 +16,12 @@ from sparksmith.runs.checkpoints import checkpoint_folders
 from sparksmith.runs.layout import RunFolder
 from sparksmith.runs.records import schema
 from sparksmith.runs.register import register, registered
-from typed import check_refusal, type_words, without_torch
+from typed import check_refusal
 
 
 @pytest.fixture
-def type_in(tmp_path, monkeypatch, capsys):
-    """Type a command line in a folder with data; returns (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "data.tsv").write_text("cat\tk æ t\ndog\td ɒ ɡ\nox\tɒ k s\n", encoding="utf-8")
-    (tmp_path / "other.tsv").write_text("cow\tk aʊ\n", encoding="utf-8")
-    monkeypatch.setattr("sparksmith.machine.collect.collect", lambda: machine())
-    monkeypatch.setattr("sparksmith.jobs.start.run_job", lambda folder: 0)
-    monkeypatch.setattr("sparksmith.cli.train.check_torch", lambda: None)
-    without_torch(monkeypatch)
-
-    def run(words, answer=""):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-        return type_words(monkeypatch, capsys, words)
-
-    return run
-
-
-@pytest.fixture
-def begun(type_in, tmp_path):
-    """A run of `tiny` that stands at step 10 of 20."""
-    (tmp_path / "prompt.txt").write_text("Be brief.")
-    words = "train --model tiny --data_file data.tsv --eval_file other.tsv --max_steps 20 --batch_size 2 --seed 7"
-    assert type_in(words)[0] == 0
-    write_checkpoint(tmp_path / "outputs", 10)
-    return RunFolder(tmp_path / "outputs")
+def type_in(type_without_torch):
+    return type_without_torch
 
 
 def plan_of(folder):
@@ -375,53 +348,3 @@ def test_a_job_that_never_spoke_is_not_waited_for(type_in, tmp_path, monkeypatch
     write_run(tmp_path / "run", "planned")
     monkeypatch.setattr("sparksmith.jobs.status.STARTING_SECONDS", 0.0)
     assert type_in("logs -f run")[2].startswith("planned: it was never started")
-
-
-class TestCleaning:
-    @pytest.mark.parametrize(("words", "answer", "code", "left"), [
-        ("clean outputs --dry-run", "", 0, True), ("clean outputs", "n\n", 1, True), ("clean outputs", "y\n", 0, False),
-        ("clean outputs -y", "", 0, False), ("clean outputs outputs ./outputs/ -y", "", 0, False),
-    ])  # fmt: skip
-    def test_it_shows_and_asks(self, type_in, begun, words, answer, code, left):
-        found, out, _ = type_in(words, answer)
-        assert found == code
-        assert "outputs/checkpoint-10" in out
-        assert begun.path.exists() is left
-        assert len(registered()) == left
-
-    def test_what_is_not_ours_stays(self, type_in, begun):
-        (begun.path / "notes.txt").touch()
-        write_files(begun.path / "checkpoint-3", 3)
-        code, out, err = type_in("clean outputs --yes")
-        assert code == 0
-        assert "checkpoint-3" not in out
-        assert "outputs stays" in err
-        assert sorted(path.name for path in begun.path.iterdir()) == ["checkpoint-3", "notes.txt"]
-        assert type_in("runs --json")[1].count("folder") == 0
-
-    def test_without_a_run_only_what_was_cut_off_goes(self, type_in, begun, tmp_path):
-        write_files(begun.path / ".saving-checkpoint-15", 15)
-        register("gone", RunFolder(tmp_path / "gone"), 1.0)
-        code, out, _ = type_in("clean --dry-run")
-        assert code == 0
-        assert len(registered()) == 2
-        assert len(out.splitlines()) == 2
-        with hold_folder(begun.path):  # a job saves there now
-            assert ".saving" not in type_in("clean --dry-run")[1]
-        assert type_in("clean --yes")[0] == 0
-        assert [run.folder.path for run in registered()] == [begun.path]
-        assert not (begun.path / ".saving-checkpoint-15").exists()
-        assert (begun.path / "checkpoint-10").is_dir()
-        assert "nothing to delete" in type_in("clean")[2]
-
-    def test_a_job_that_began_while_the_question_stood(self, type_in, begun, monkeypatch):
-        from contextlib import ExitStack
-
-        held = ExitStack()
-        monkeypatch.setattr(
-            "sparksmith.cli.clean._confirm", lambda: bool(held.enter_context(hold_folder(begun.path))) or True
-        )
-        with held:
-            code, _, err = type_in("clean outputs")
-        assert (code, "a job is running in" in err) == (1, True)
-        assert (begun.path / "checkpoint-10").is_dir()

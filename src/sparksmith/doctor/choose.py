@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.doctor.hardware import PRODUCT
 from sparksmith.machine.facts import MachineFacts
 from sparksmith.machine.gpu_state import GpuState
 from sparksmith.machine.python_env import printable
@@ -19,7 +20,6 @@ from sparksmith.packages.inputs import is_environment
 from sparksmith.policy.targets import Target, list_targets, load_target
 
 RECORD = ".sparksmith/environment.json"
-SPARK = re.compile(r"DGX[ _-]?Spark|\bGB10\b", re.IGNORECASE)
 GIVE = "give the folder of a venv or of a conda environment; without one, the active one is examined"
 
 
@@ -73,7 +73,7 @@ def choose_target(machine: MachineFacts) -> tuple[Target | None, str]:
         for target in targets:
             if _is_target(gpu, target, machine.system.architecture):
                 return target, f"its GPU is {gpu.name}"
-    if not machine.gpu.gpus and SPARK.search(machine.system.product or ""):
+    if not machine.gpu.gpus and PRODUCT.search(machine.system.product or ""):
         return load_target("gb10"), f"it calls itself {machine.system.product}"
     if machine.gpu.gpus:
         return None, f"its GPU, {machine.gpu.gpus[0].name or 'which has no name'}, is of no target"

@@ -8,7 +8,7 @@ from sparksmith.machine.facts import MachineFacts
 
 # The maker's name for the whole machine, where no driver answers. NVIDIA's own and those that name the chip; other
 # makers' names (GX10, PGX, ZGX) are not taken for it.
-PRODUCT = re.compile(r"DGX[ _]Spark|\bGB10\b")
+PRODUCT = re.compile(r"DGX[ _-]?Spark|\bGB10\b", re.IGNORECASE)
 
 
 def is_gb10(machine: MachineFacts) -> bool:

@@ -92,10 +92,6 @@ class Root:
         self.found.add(name)
         return True
 
-    def may_write(self, name: str) -> bool | None:
-        """Whether this process may write there; None in a copy, whose permissions are another machine's."""
-        return os.access(self.place(name), os.W_OK) if self.live else None
-
     def program(self, name: str, environ: Mapping[str, str]) -> str | None:
         """The path of a program that the PATH of `environ` finds."""
         for folder in (environ.get("PATH") or DEFAULT_PATH).split(":"):

@@ -106,9 +106,3 @@ def read_variables(environ: Mapping[str, str]) -> VariableFacts:
             if name.isprintable() and (name in WATCHED or name.startswith(FAMILIES))
         }
     )
-
-
-def reason_for(name: str) -> str:
-    """Why a variable is looked at."""
-    family = next((family for family in FAMILIES if name.startswith(family)), "")
-    return WATCHED.get(name) or f"one of {family}*, which the programs of that name read"
