@@ -109,7 +109,7 @@ def test_a_target_that_is_none_is_a_usage_error(tmp_path, monkeypatch, target, s
     [
         ("absent.whl", "absent.whl does not exist"),
         ("empty", "empty holds no wheels, is no environment"),
-        ("source.tar.gz", "source.tar.gz is not a wheel"),
+        ("source.tar.gz", "source.tar.gz is no wheel"),
         ("no-1.0-py3-none-any.whl", "is no whole zip file"),
         ("venv", "nothing is installed in venv"),
         ("noise.txt", "noise.txt cannot be read as text"),

@@ -96,7 +96,8 @@ def test_a_lock_comes_before_the_project_it_locks(tmp_path):
         (("pyproject.toml", "[project]\nname='x'\ndynamic=['dependencies']\n"), "pyproject.toml", "(dynamic)"),
         (("pyproject.toml", PYPROJECT), "pyproject.toml[chta]", "no extra chta: it has all, chat"),
         (("pyproject.toml", "[project\n"), "pyproject.toml", "cannot be read as TOML"),
-        (("source.tar.gz", ""), "source.tar.gz", "is not a wheel"),
+        (("source.tar.gz", ""), "source.tar.gz", "is no wheel, and not named as a source distribution"),
+        (("library-1.0.so", ""), "library-1.0.so", "is no wheel"),
         (("needs.txt", "torch\n"), "needs.txt[a]", "has no extras"),
     ],
 )
@@ -121,3 +122,12 @@ def test_a_folder_of_wheels_named_as_one_that_is_none(tmp_path):
     touch(tmp_path / "wheels.whl" / "one-1-py3-none-any.whl")
     subject = read_subject([str(tmp_path / "wheels.whl")])
     assert isinstance(subject, Wheels) and not subject.alone
+
+
+@pytest.mark.parametrize("name", ["one-1.0.tar.gz", "one-1.0.zip", "one-1.0.tgz", "one-1.0.tar.bz2"])
+def test_a_source_distribution_as_a_file_and_beside_wheels(tmp_path, name):
+    source = touch(tmp_path / name)
+    assert read_subject([str(source)]) == Wheels((source,), alone=True)
+    wheel = touch(tmp_path / "two-1-py3-none-any.whl")
+    touch(tmp_path / "backup.tar.gz")
+    assert read_subject([str(tmp_path)]) == Wheels((source, wheel), alone=False)

@@ -115,7 +115,9 @@ def test_conda_packages_are_read_from_their_records(tmp_path):
         "conda's record of it names 1 files outside the environment, which are not read",
     )
     assert "pytorch" not in seen  # torch's libraries are torch's
-    assert seen["broken"].problems[0].startswith("conda's record of it cannot be read: TypeError")
+    assert seen["broken"].problems == ("conda's record of it does not list its files",)
+    (meta / "broken-1.0-0.json").write_text("[")
+    assert by_name(tmp_path)["broken"].problems[0].startswith("conda's record of it cannot be read: JSONDecodeError")
 
 
 # What is kept

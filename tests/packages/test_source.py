@@ -96,6 +96,15 @@ def test_what_is_compiled(tmp_path, files, needs, said):
     assert parse_row(format_row(facts)) == facts == PackageFacts.from_json(facts.to_json())
 
 
+def test_a_source_distribution_given_as_a_file(tmp_path):
+    compiled = make_source(tmp_path, {**SETUP, "PKG-INFO": PKG_INFO, "k.cu": ""})
+    alone = audit([str(compiled)], GB10).packages[0]
+    assert (alone.name, alone.verdict) == ("P", "cannot tell")
+    assert "p-1.0.tar.gz is source: it is compiled where it is installed, with nvcc" in alone.findings[0].seen
+    (tmp_path / "q-1.0.tar.gz").write_bytes(b"no archive")
+    assert [one.verdict for one in audit([str(tmp_path)], GB10).packages] == ["cannot tell", "cannot tell"]
+
+
 def test_the_largest_file_stands_for_its_kind(tmp_path):
     facts = read_source(make_source(tmp_path, {**SETUP, "a.c": "12", "p/b.c": "123", "c.cpp": "1"}))
     assert facts.compiles == (Compiled("C", "p/b.c", "a source file, and 2 more", 3),)
@@ -200,7 +209,7 @@ def test_a_file_that_ends_early(tmp_path, cut):
     assert facts.problems and verdict_on(facts).verdict == "cannot tell"
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 300)])
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 300, mtime=0)])
 def test_what_is_no_archive(tmp_path, content):
     (tmp_path / "p-1.0.tar.gz").write_bytes(content)
     try:

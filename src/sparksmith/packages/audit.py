@@ -24,7 +24,7 @@ from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
 from sparksmith.packages.fetch import Progress
 from sparksmith.packages.finding import Verdict, some
-from sparksmith.packages.gather import Gathered, gather
+from sparksmith.packages.gather import Gathered, gather, read_file
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
 from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.known import KnownWheels
@@ -33,7 +33,6 @@ from sparksmith.packages.requirements import Line, parse_requirement, read_requi
 from sparksmith.packages.resolution import Resolution
 from sparksmith.packages.resolve import resolve, resolve_pinned
 from sparksmith.packages.verdict import SetVerdict, judge
-from sparksmith.packages.wheel.read import read_wheel
 from sparksmith.policy.load import Stack, audited_file, stack_file
 from sparksmith.policy.targets import Target
 
@@ -199,7 +198,7 @@ def _judge_wheels(subject: Wheels, target: Target, shown: str, say: Say) -> SetV
     for number, path in enumerate(subject.paths, 1):
         say(f"reading {path.name}" + ("" if subject.alone else f" ({number} of {len(subject.paths)})"))
         try:
-            packages.append(read_wheel(path, hash_it=False))
+            packages.append(read_file(path, hash_it=False))
         except SparksmithError as error:
             if subject.alone:
                 raise

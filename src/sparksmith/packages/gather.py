@@ -28,9 +28,10 @@ class Gathered:
     problem: str = ""
 
 
-def read_file(path: Path) -> PackageFacts:
+def read_file(path: Path, *, hash_it: bool = True) -> PackageFacts:
     """The facts of a wheel or a source distribution. Raises `SparksmithError`."""
-    return read_wheel(path) if path.name.endswith(".whl") else read_source(path)
+    read = read_wheel if path.name.endswith(".whl") else read_source
+    return read(path, hash_it=hash_it)
 
 
 class _Stopped(Exception):

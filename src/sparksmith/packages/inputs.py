@@ -15,19 +15,20 @@ from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
+from sparksmith.packages.wheel.source import is_source_name
 
 EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
 PYLOCK = re.compile(r"^pylock(\.[^.]+)?\.toml$")
 INTERPRETER = re.compile(r"^python(\d(\.\d+)?)?$")
 CHOICES = (
-    "give a wheel, a folder of wheels, an environment, a requirements file, a pyproject.toml, a uv.lock, "
-    "or requirements like 'torch>=2.11'"
+    "give a wheel or a source distribution, a folder of them, an environment, a requirements file, a pyproject.toml, "
+    "a uv.lock, or requirements like 'torch>=2.11'"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """Wheel files; `alone` where exactly one was named, and is judged by itself."""
+    """Wheel files, and source distributions as files; `alone` where exactly one was named, and is judged by itself."""
 
     paths: tuple[Path, ...]
     alone: bool
@@ -136,10 +137,12 @@ def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
         return Lock(path, extras, _read_toml(path))
     if extras:
         raise SparksmithError(f"{path} has no extras", "extras belong to a pyproject.toml, a uv.lock or a package")
-    if path.suffix == ".whl":
+    if _is_package_file(path):
         return Wheels((path,), alone=True)
     if path.suffix in (".gz", ".zip", ".bz2", ".xz", ".tar", ".tgz", ".egg", ".so", ".conda"):
-        raise SparksmithError(f"{path} is not a wheel", CHOICES)
+        raise SparksmithError(
+            f"{path} is no wheel, and not named as a source distribution is (NAME-VERSION.tar.gz)", CHOICES
+        )
     return Asked(read_requirements(path), path)
 
 
@@ -147,7 +150,7 @@ def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
     if not extras:
         if is_environment(path):
             return Environment(path)
-        if wheels := sorted(entry for entry in path.iterdir() if entry.suffix == ".whl" and entry.is_file()):
+        if wheels := sorted(entry for entry in path.iterdir() if _is_package_file(entry) and entry.is_file()):
             return Wheels(tuple(wheels), alone=False)
     for name in ("uv.lock", "pylock.toml", "pyproject.toml", "requirements.txt"):
         if (path / name).is_file():
@@ -157,6 +160,10 @@ def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
         "requirements.txt",
         CHOICES,
     )
+
+
+def _is_package_file(path: Path) -> bool:
+    return path.suffix == ".whl" or is_source_name(path.name)
 
 
 def is_environment(path: Path) -> bool:

@@ -144,11 +144,15 @@ def _roots(environment: PythonEnvironment, folder: Path) -> tuple[str, ...]:
 def _list_conda(environment: PythonEnvironment, distribution: Distribution, files: FileList) -> None:
     try:
         data = read_start(distribution.metadata, 2 * RECORD_BYTES)
-        named = json.loads(data)["files"]
-        paths = [path for path in named if isinstance(path, str) and "\0" not in path]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        record = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
         files.problems.append(f"conda's record of it cannot be read: {type(error).__name__}: {printable(error)[:200]}")
         return
+    named = record.get("files") if isinstance(record, dict) else None
+    if not isinstance(named, list):
+        files.problems.append("conda's record of it does not list its files")
+        return
+    paths = [path for path in named if isinstance(path, str) and "\0" not in path]
     files.records.append(str(distribution.metadata))
     root = os.path.join(str(environment.root), "")  # noqa: PTH118
     outside = 0

@@ -127,14 +127,26 @@ def _counted(largest: Compiled, number: int) -> Compiled:
     return Compiled(largest.needs, largest.path, what + more, largest.bytes)
 
 
-def _named(file: str, metadata: Metadata) -> tuple[str, str]:
-    """Name and version, from the file's name first: it is what an installer chooses by."""
-    ending = next((each for each in SOURCE_ENDINGS if file.endswith(each)), "")
+def is_source_name(file: str) -> bool:
+    """Whether a file is named as a source distribution is: NAME-VERSION and an ending."""
+    return _parse_name(file) is not None
+
+
+def _parse_name(file: str) -> tuple[str, str] | None:
+    ending = next((each for each in SOURCE_ENDINGS if file.endswith(each)), None)
+    if ending is None:
+        return None
     try:
         name, version = parse_sdist_filename(f"{file.removesuffix(ending)}.tar.gz")
     except InvalidSdistFilename:
-        return metadata.name, metadata.version
-    return metadata.name or str(name), metadata.version or str(version)
+        return None
+    return str(name), str(version)
+
+
+def _named(file: str, metadata: Metadata) -> tuple[str, str]:
+    """Name and version, from the file's name first: it is what an installer chooses by."""
+    name, version = _parse_name(file) or ("", "")
+    return metadata.name or name, metadata.version or version
 
 
 def _plain_requires(text: str) -> tuple[str, ...]:
