@@ -23,7 +23,7 @@ LIMIT_MIB = 40
 PACKAGES = (
     "trl==1.16.0", "datasets==4.8.5", "dill==0.4.1", "multiprocess==0.70.19", "liger-kernel==0.8.5",
     "bitsandbytes==0.50.2", "pydantic==2.14.3", "pydantic-core==2.50.4", "annotated-types", "typing-inspection",
-    "typing-extensions", "rapidfuzz==3.14.6", "click==8.5.1",
+    "typing-extensions", "rapidfuzz==3.14.6", "click==8.5.1", "pyelftools==0.33", "rich==15.0.0",
 )  # fmt: skip
 PLATFORMS = ("x86_64-manylinux_2_28",)
 DROPPED = ("*.so.debug", "**/tests", "**/__pycache__")
