@@ -1,12 +1,13 @@
 """What `g2p-word` reaches on SIGMORPHON 2021's words: each language and seed, and what each part of the recipe gives.
 
-usage: python benchmarks/g2p_word.py DATA RUNS [--languages hun arm_e] [--seeds 1 2 3] [--at-once 6] [--test]
+usage: python benchmarks/g2p_word.py DATA RUNS [--languages hun arm_e] [--seeds 1 2 3] [--at-once 6] [--gpus 1] [--test]
            [--vary NAME=FLAGS ...] [-- FLAGS of sparksmith train]
 on the CUDA machine: PYTHONPATH=gpu-kit/site:gpu-kit python3 benchmarks/g2p_word.py gpu-kit/data/sigmorphon2021 runs
 
 DATA holds LANGUAGE_train.tsv, _dev.tsv and _test.tsv; RUNS is a folder for the runs. Trains on train, scores on dev;
-with --test the finished runs are scored on test too, which is to be done once. `--vary` makes the runs again with other
-flags: --vary "no average=--ema_window 0" "no noise=--response_noise 0". A run that is there already is not made again.
+with --test the finished runs of the recipe as it is are scored on test too, which is to be done once. `--vary` makes
+the runs again with other flags: --vary "no average=--ema_window 0" "no noise=--response_noise 0". A run that is there
+already is not made again. With --gpus N the runs are dealt out to N GPUs in turn.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import shlex
 import statistics
 import subprocess
@@ -47,18 +49,21 @@ class Case:
         return (self.folder / "evaluation.json").is_file()
 
 
-def run_all(cases: list[Case], data: Path, at_once: int) -> None:
+def run_all(cases: list[Case], data: Path, at_once: int, gpus: int) -> None:
     """Make the runs that are not there, some at once, each with its log beside its folder."""
     waiting = [case for case in cases if not case.done]
-    running: list[tuple[Case, subprocess.Popen]] = []
+    running: list[tuple[Case, subprocess.Popen, int]] = []
     while waiting or running:
         while waiting and len(running) < at_once:
             case = waiting.pop(0)
+            gpu = min(range(gpus), key=[at for _, _, at in running].count)  # the one with the fewest runs
+            environ = os.environ | ({"CUDA_VISIBLE_DEVICES": str(gpu)} if gpus > 1 else {})
             with case.folder.with_suffix(".log").open("w") as log:
-                running.append((case, subprocess.Popen(case.command(data), stdout=log, stderr=log)))
-        for case, process in list(running):
+                process = subprocess.Popen(case.command(data), stdout=log, stderr=log, env=environ)
+                running.append((case, process, gpu))
+        for case, process, gpu in list(running):
             if process.poll() is not None:
-                running.remove((case, process))
+                running.remove((case, process, gpu))
                 if process.returncode:
                     print(f"{case.folder.name} ended with {process.returncode}", file=sys.stderr)
         time.sleep(0.2)
@@ -102,6 +107,7 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", default=["hun", "arm_e"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--at-once", type=int, default=6)
+    parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--vary", nargs="*", default=[], metavar="NAME=FLAGS")
     own, _, flags = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
@@ -115,7 +121,7 @@ def main() -> None:
         Case(name, language, seed, asked.runs / "-".join([language, *name.split(), str(seed)]), (*given, *varied))
         for (name, varied), language, seed in itertools.product(variants, asked.languages, asked.seeds)
     ]
-    run_all(cases, asked.data, asked.at_once)
+    run_all(cases, asked.data, asked.at_once, asked.gpus)
     show(cases, asked.data, test=asked.test)
 
 
@@ -132,13 +138,14 @@ def show(cases: list[Case], data: Path, *, test: bool) -> None:
             continue
         result = read_result(case.folder)
         rates = [result["scores"][name]["rate"] for name in ("wer", "per")]
-        if test:
+        tested = test and not case.name
+        if tested:
             scores = score_test(case, data)
             rates += [scores[name]["rate"] for name in ("wer", "per")]
         print(
             f"{case.name or 'as it is':<20}{case.language:<10}{case.seed:>5}{result['steps']:>8}{result['batch']:>6}"
             f"{result['seconds']:>9.0f}{rates[0]:>9.1%}{rates[1]:>7.2%}"
-            + (f"{rates[2]:>10.1%}{rates[3]:>7.2%}" if test else "")
+            + (f"{rates[2]:>10.1%}{rates[3]:>7.2%}" if tested else "")
         )
         groups.setdefault((case.name, case.language), []).append(rates)
     print("medians")
@@ -146,7 +153,7 @@ def show(cases: list[Case], data: Path, *, test: bool) -> None:
         middle = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(
             f"{name or 'as it is':<20}{language:<10}{len(rows):>5}{'':>23}{middle[0]:>9.1%}{middle[1]:>7.2%}"
-            + (f"{middle[2]:>10.1%}{middle[3]:>7.2%}" if test else "")
+            + (f"{middle[2]:>10.1%}{middle[3]:>7.2%}" if len(middle) > 2 else "")
         )
 
 
