@@ -292,6 +292,24 @@ def test_a_torch_that_is_half_installed(tmp_path):
     assert "libraries are not there" in torch.findings[0].seen
 
 
+def test_without_a_gpu_too_a_torch_that_is_half_installed_is_told_once(tmp_path, monkeypatch):
+    site = make_environment(tmp_path / ".venv", "torch==2.13.0") / "lib/python3.12/site-packages"
+    (site / "torch-2.13.0.dist-info/RECORD").write_text("torch/lib/libtorch_cuda.so,,9\ntorch/__init__.py,,10\n")
+    monkeypatch.chdir(tmp_path)
+    for target in (None, load_target("h200")):
+        found = gather(commands=nobody, environ={"HOME": str(tmp_path)}, target=target)
+        told = [each for each in examine(found.examined) if each.fault.id == "package-incomplete"]
+        assert [each.here for each in told] == [
+            "torch 2.13.0: 2 of its files are not there: the first is torch/__init__.py"
+        ]
+
+
+def test_a_variable_that_names_an_environment_which_is_gone(tmp_path):
+    machine = build("spark", tmp_path)
+    found = gather(machine, environ={"PWD": "/home/user/project", "VIRTUAL_ENV": "/srv/gone"})
+    assert (found.place.role, found.notes[0]) == ("project", "VIRTUAL_ENV names /srv/gone, which is not there")
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("odd"), SparksmithError("nothing")])
 def test_an_unforeseen_end_of_a_reader_is_a_statement(tmp_path, monkeypatch, error):
     def fail(*arguments):

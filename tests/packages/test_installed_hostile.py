@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packages.made_environments import install, make_venv
 from packages.make_elf import make_elf
 from sparksmith.packages.installed import read_environment_facts
-from sparksmith.packages.installed_files import _rows
+from sparksmith.packages.installed_files import parse_rows
 
 SITE = "lib/python3.12/site-packages"
 
@@ -146,7 +146,7 @@ def test_a_package_may_name_anothers_files(tmp_path):
 @given(st.text(max_size=300))
 def test_any_record_is_read(text):
     problems = []
-    rows = _rows(text, problems)
+    rows = parse_rows(text, problems)
     assert all(path and "\0" not in path for path, _ in rows)
     assert len(problems) <= 2
 

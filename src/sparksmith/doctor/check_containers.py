@@ -66,7 +66,7 @@ def check_gpu_in_container(examined: Examined) -> Iterator[Seen]:
     if not machine.container.is_container:
         return
     nodes = [name for name in gpu.device_nodes if DEVICE.fullmatch(name)]
-    if not nodes and (gpu.driver or gpu.pci_devices):
+    if not nodes and not gpu.gpus and (gpu.driver or gpu.pci_devices):
         host = f"the host's driver is {gpu.driver}" if gpu.driver else "the host has an NVIDIA GPU"
         yield Seen("container-without-gpu", f"{host}, and /dev has no NVIDIA device", ("/dev",))
     elif nodes and LOST in (gpu.why("tools_driver") or ""):

@@ -25,6 +25,9 @@ BRAKE, CAP = "HW Power Brake Slowdown", "SW Power Cap"
 # nvidia-smi's second line where the driver's module and its libraries differ: the libraries' version.
 LIBRARY = re.compile(r"NVML library version: ([\d.]{1,20})|Driver/library version mismatch")
 CUDA_12, RUNTIME_12 = re.compile(r"\+cu1[12]\d"), "nvidia-cuda-runtime-cu12"
+# nvidia-smi's words where a GPU was there and is gone (Xid 79), in the query and in the list.
+LOST = re.compile(r"Unable to determine the device handle|fallen off the bus")
+NOT_ASKED = re.compile(r"no answer within|: not found$|not asked when")
 
 
 def check_driver_version(examined: Examined) -> Iterator[Seen]:
@@ -36,31 +39,39 @@ def check_driver_version(examined: Examined) -> Iterator[Seen]:
     if release is None or release[0] >= oldest or is_for_12:
         return
     is_wsl = examined.machine.system.is_wsl
+    cuda = "CUDA 13" if "torch" in packages else "CUDA 13, which Sparksmith's packages are for,"
     yield Seen(
         "driver-too-old",
-        f"the driver is {facts.driver}, and CUDA 13 needs {oldest}" + (" (it is Windows' driver)" if is_wsl else ""),
+        f"the driver is {facts.driver}, and {cuda} needs {oldest}" + (" (it is Windows' driver)" if is_wsl else ""),
         (f"/{MODULE}" if facts.open_module is not None else SMI,),
         "wsl.exe --shutdown   # after NVIDIA's driver was renewed in Windows" if is_wsl else None,
     )
 
 
 def check_driver_loaded(examined: Examined) -> Iterator[Seen]:
-    """A GPU on the bus and no module, or one that a GB10 cannot be started with."""
+    """A GPU on the bus and no module, one that a GB10 cannot be started with, or one for which no GPU answers."""
     machine = examined.machine
     facts = machine.gpu
-    if facts.pci_devices and facts.pci_devices > 0 and facts.driver is None and not machine.container.is_container:
+    if machine.container.is_container:
+        return
+    said = facts.why("tools_driver") or ""
+    if facts.pci_devices and facts.pci_devices > 0 and facts.driver is None:
         kernel = f" (kernel {machine.system.kernel})" if machine.system.kernel else ""
         yield Seen(
             "driver-missing",
             f"an NVIDIA GPU is on the PCI bus, and no NVIDIA driver is loaded{kernel}",
             ("/sys/bus/pci/devices", f"/{MODULE}"),
         )
+    elif LOST.search(said):
+        yield Seen("gpu-lost", said, (SMI,))
     elif is_gb10(machine) and facts.open_module is False and not facts.gpus:  # up to 580.159 it could be started
         yield Seen(
             "driver-closed-module",
             f"the closed kernel module {facts.driver} is loaded, and no GPU answers",
             (f"/{MODULE}",),
         )
+    elif facts.open_module is not None and not facts.gpus and not NOT_ASKED.search(said) and not LIBRARY.search(said):
+        yield Seen("gpu-no-answer", f"the module {facts.driver} is loaded; {said}", (f"/{MODULE}", SMI))
 
 
 def check_driver_library(examined: Examined) -> Iterator[Seen]:

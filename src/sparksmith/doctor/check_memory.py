@@ -26,6 +26,8 @@ FEW_LARGE, MUCH_FREE = 1 / 10, 1 / 8
 # Less is a desktop's or a notebook's that was left open.
 MUCH_HELD = GIB
 WSL_COMMAND = "echo -e '[wsl2]\\nkernelCommandLine = cgroup_no_v1=all' >> /mnt/c/Users/NAME/.wslconfig"
+# It stands in no fstab: a service makes it anew at every start.
+ZRAM_COMMAND = "sudo swapoff -a && sudo systemctl mask dev-zram0.swap zramswap.service zram-config.service systemd-zram-setup@zram0.service"
 MOST_LINES = 8  # of one command, each option on its own
 ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 CAPPED = "per_process_memory_fraction"
@@ -44,6 +46,7 @@ def check_swap(examined: Examined) -> Iterator[Seen]:
             f"swap is on{size}{f' in {kinds}' if kinds else ''}"
             + (f", {format_bytes(used)} of it used" if used and used > 0 else ", none of it used" if used == 0 else ""),
             ("/proc/swaps", MEMINFO),
+            ZRAM_COMMAND if "zram" in memory.swap_devices else None,
         )
 
 

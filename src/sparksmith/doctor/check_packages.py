@@ -133,9 +133,17 @@ def _command(fault: str, package: PackageVerdict | None) -> str | None:
 
 def check_incomplete(examined: Examined) -> Iterator[Seen]:
     """Packages whose files are not all there, so that they cannot be imported, or not for long."""
+    torch = examined.incomplete
+    if torch is not None:
+        yield Seen(
+            "package-incomplete", f"{torch.name} {torch.version}: {torch.seen}", (torch.record,),
+            f"uv pip install --reinstall '{torch.name}=={torch.version}'",
+        )  # fmt: skip
     if examined.audit is None:
         return
     for package in examined.audit.packages:
+        if torch is not None and canonicalize_name(package.name) == torch.name:
+            continue  # told at once, whatever the audit sees of it
         gone = [
             finding for finding in package.findings
             if finding.rule == "problem" and LIBRARIES_GONE.search(finding.seen)
@@ -148,15 +156,15 @@ def check_incomplete(examined: Examined) -> Iterator[Seen]:
                 "package-incomplete", f"{package.name} {package.version}: {gone[0].seen}",
                 (f"RECORD of {name} {package.version}",), f"uv pip install --reinstall '{name}=={package.version}'",
             )  # fmt: skip
-    if "LD_LIBRARY_PATH" in examined.machine.variables.values:
-        return  # where the loader looks besides, and the audit does not
+    if torch is not None or "LD_LIBRARY_PATH" in examined.machine.variables.values:
+        return  # told; or a place where the loader looks besides, and the audit does not
     for finding in examined.audit.findings:
         places = [each for each in finding.evidence if "/torch/" in each.file]
         if finding.rule == "library-missing" and places and NEITHER in finding.seen and _is_wheel(examined):
-            torch = version_of(examined, "torch")
+            version = version_of(examined, "torch")
             yield Seen(
-                "package-incomplete", f"torch {torch}: {finding.seen}", tuple(_place(each) for each in places),
-                f"uv pip install --reinstall 'torch=={torch}'",
+                "package-incomplete", f"torch {version}: {finding.seen}", tuple(_place(each) for each in places),
+                f"uv pip install --reinstall 'torch=={version}'",
             )  # fmt: skip
 
 

@@ -45,6 +45,11 @@ def choose_environment(
         return Place(record.path.rstrip("/") or "/", "recorded", record), problems
     if record:
         problems.append(f"the environment that {RECORD} records, {record.path}, is not there")
+    problems += [
+        f"{name} names {printable(path)}, which is not there"
+        for name in ("VIRTUAL_ENV", "CONDA_PREFIX")
+        if (path := environ.get(name, "")).startswith("/") and not root.exists(path)
+    ]
     found = {role: path for path, role in find_pythons(root, environ, project, None).items()}
     for role in ("active", "conda", "project"):
         if role in found:

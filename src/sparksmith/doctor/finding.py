@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # a deep check runs where the libraries that read wheels are 
     from sparksmith.machine.facts import MachineFacts
     from sparksmith.machine.pythons import PythonSummary
     from sparksmith.packages.environment import Fingerprint
+    from sparksmith.packages.incomplete import Incomplete
     from sparksmith.packages.verdict import SetVerdict
     from sparksmith.policy.faults import Fault
     from sparksmith.policy.targets import Target
@@ -21,7 +22,8 @@ class Examined:
     """All that a check may look at.
 
     `python` is the environment that is examined, `audit` the verdict on its packages, `recorded` what it was when it
-    was provisioned and `now` what it is; `project` what the project's files ask for; each None where there is none.
+    was provisioned and `now` what it is; `project` what the project's files ask for; `incomplete` what is missing of
+    its torch; each None where there is none.
     """
 
     machine: MachineFacts
@@ -31,6 +33,7 @@ class Examined:
     recorded: Fingerprint | None = None
     now: Fingerprint | None = None
     project: ProjectFacts | None = None
+    incomplete: Incomplete | None = None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from sparksmith.machine.pythons import PythonSummary
 from sparksmith.machine.root import Root
 from sparksmith.packages.audit import judge_installed
 from sparksmith.packages.environment import Fingerprint, read_fingerprint
+from sparksmith.packages.incomplete import Incomplete, find_incomplete
 from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.verdict import SetVerdict
 from sparksmith.policy.targets import Target, load_target
@@ -69,6 +70,7 @@ def gather(
     folder = folder_of(files, place) if place else None
     early = folder is not None and (target is not None or any(map(files.exists, GPU_SIGNS)))
     packages = _Beside(lambda: read_environment_facts(folder)) if folder and early else None
+    whole = _Beside(lambda: find_incomplete(folder, "torch")) if folder and files.live else None
     asks = _Beside(lambda: _read_project(files, project, environ))
     asked = Asked(project, place.path if place and place.role in ("given", "recorded", "running") else None)
     machine = read(root, commands=commands, environ=environ, asked=asked)
@@ -81,7 +83,9 @@ def gather(
         if judged and packages:
             audit = _judge(packages, judged, place, notes, foreign=target is not None and target != own)
         elif judged is None:
-            notes.append(f"the packages are judged for no GPU: {why}; --target gb10 judges them for a DGX Spark")
+            silent = any(command.startswith("nvidia-smi") for command in machine.silent)
+            seen = "nvidia-smi did not answer in time (`sudo nvidia-smi -pm 1` makes it quick)" if silent else why
+            notes.append(f"the packages are judged for no GPU: {seen}; --target gb10 judges them for a DGX Spark")
         now = _fingerprint(place, folder, packages, notes)
     python = next((one for one in machine.pythons if place and one.path == printable(place.path)), None)
     if place:
@@ -90,7 +94,7 @@ def gather(
         Examined(
             machine, judged or load_target("gb10"), python, audit,
             recorded=place.record.fingerprint if place and place.record and now else None, now=now,
-            project=_found(asks, notes),
+            project=_found(asks, notes), incomplete=_missing(whole),
         ),
         place,
         "" if audit is None or judged is None else f"{judged.title}, {'as asked for' if target else f'as {why}'}",
@@ -171,6 +175,12 @@ def _told_of(python: PythonSummary | None, place: Place) -> list[str]:
     if python.problem:
         return [f"{place.path}: {python.problem}"]
     return [] if "torch" in python.packages else [f"torch is not installed in {place.path}"]
+
+
+def _missing(whole: _Beside[Incomplete | None] | None) -> Incomplete | None:
+    """What is missing of torch; an environment that cannot be read is told of elsewhere."""
+    found = whole.wait() if whole else None
+    return None if isinstance(found, Exception) else found
 
 
 def _read_project(root: Root, project: str | None, environ: Mapping[str, str]) -> ProjectFacts | None:

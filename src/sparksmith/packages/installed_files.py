@@ -75,7 +75,7 @@ def _list_record(environment: PythonEnvironment, distribution: Distribution, fil
     roots = _roots(environment, distribution.folder)
     outside: list[str] = []
     start = f"{base}{os.sep}"
-    for path, size in _rows(text, files.problems):
+    for path, size in parse_rows(text, files.problems):
         if size is not None:
             files.bytes += size
         if path.startswith((".", "/")) or "/." in path:
@@ -100,7 +100,7 @@ def _list_record(environment: PythonEnvironment, distribution: Distribution, fil
     return True
 
 
-def _rows(text: str, problems: list[str]) -> list[tuple[str, int | None]]:
+def parse_rows(text: str, problems: list[str]) -> list[tuple[str, int | None]]:
     """(path, size) of a RECORD's lines; most have no quotes, and then need no CSV reader."""
     rows: list[tuple[str, int | None]] = []
     absurd = 0
