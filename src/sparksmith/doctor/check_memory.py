@@ -27,7 +27,8 @@ FEW_LARGE, MUCH_FREE = 1 / 10, 1 / 8
 MUCH_HELD = GIB
 WSL_COMMAND = "echo -e '[wsl2]\\nkernelCommandLine = cgroup_no_v1=all' >> /mnt/c/Users/NAME/.wslconfig"
 # It stands in no fstab: a service makes it anew at every start.
-ZRAM_COMMAND = "sudo swapoff -a && sudo systemctl mask dev-zram0.swap zramswap.service zram-config.service systemd-zram-setup@zram0.service"
+ZRAM_UNITS = "dev-zram0.swap zramswap.service zram-config.service systemd-zram-setup@zram0.service"
+ZRAM_COMMAND = f"sudo swapoff -a && sudo systemctl mask {ZRAM_UNITS}"
 MOST_LINES = 8  # of one command, each option on its own
 ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 CAPPED = "per_process_memory_fraction"

@@ -1,6 +1,6 @@
 """Whether the files that an installed package's RECORD lists are there, told from their names alone.
 
-The audit says so of libraries, where it judges; this holds on every machine, with a GPU or without, and for modules too.
+The audit says so of libraries, where it judges; this holds on every machine, with a GPU or without, and for modules.
 """
 
 from __future__ import annotations
