@@ -105,34 +105,40 @@ def test_a_target_that_is_none_is_a_usage_error(tmp_path, monkeypatch, target, s
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "code", "said"),
     [
-        ("absent.whl", "absent.whl does not exist"),
-        ("empty", "empty holds no wheels, is no environment"),
-        ("source.tar.gz", "source.tar.gz is no wheel"),
-        ("no-1.0-py3-none-any.whl", "is no whole zip file"),
-        ("venv", "nothing is installed in venv"),
-        ("noise.txt", "noise.txt cannot be read as text"),
-        ("wrong.txt", "wrong.txt, line 2"),
-        ("a" * 5000, "uv is missing"),  # too long for a file's name, and a requirement
-        ("what is this?", "does not exist, and is no requirement"),
-        ("nul\0byte", "does not exist, and is no requirement"),
+        ("absent.whl", 2, "absent.whl does not exist"),
+        ("absent.yaml", 2, "absent.yaml does not exist"),
+        (".venv", 2, ".venv does not exist"),
+        ("env", 2, "env does not exist"),
+        ("empty", 2, "empty holds no wheels, is no environment"),
+        ("source.tar.gz", 2, "source.tar.gz is no wheel"),
+        ("no-1.0-py3-none-any.whl", 1, "is no whole zip file"),
+        ("venv", 1, "nothing is installed in venv"),
+        ("venv/bin/python", 1, "nothing is installed in venv/bin/python"),  # a link to another machine's Python
+        ("noise.txt", 1, "noise.txt cannot be read as text"),
+        ("wrong.txt", 1, "wrong.txt, line 2"),
+        ("a" * 5000, 1, "uv is missing"),  # too long for a file's name, and a requirement
+        ("what is this?", 2, "does not exist, and is no requirement"),
+        ("nul\0byte", 2, "does not exist, and is no requirement"),
     ],
 )
-def test_what_cannot_be_audited_is_said(tmp_path, monkeypatch, word, said):
+def test_what_cannot_be_audited_is_said(tmp_path, monkeypatch, word, code, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sparksmith.packages.uv.find_uv", no_uv)
     Path("empty").mkdir()
     (tmp_path / "venv/lib/python3.12/site-packages").mkdir(parents=True)
     Path("venv/pyvenv.cfg").write_text("version = 3.12.3\n")
+    Path("venv/bin").mkdir()
+    Path("venv/bin/python").symlink_to("/absent/python3.12")
     Path("source.tar.gz").write_bytes(b"x")
     Path("no-1.0-py3-none-any.whl").write_bytes(b"no zip")
     Path("noise.txt").write_bytes(bytes(range(256)))
     Path("wrong.txt").write_text("torch\n!!\n")
     done = run(audit, word)
     assert isinstance(done.exception, SparksmithError), done.exception
-    assert done.exception.exit_code == ExitCode.MENDABLE
+    assert done.exception.exit_code == code
     assert said in done.exception.message
     assert done.exception.hint
 

@@ -145,7 +145,7 @@ def test_a_record_that_lies(tmp_path):
     tree, site = machine(tmp_path)
     (site / "torch/lib/libtorch_cuda.so").unlink()
     fault, here = told(tree)[0]
-    assert (fault, here.startswith("torch 2.13.0: 1 of its libraries are not there")) == ("package-incomplete", True)
+    assert (fault, here.startswith("torch 2.13.0: one of its libraries is not there")) == ("package-incomplete", True)
 
 
 def test_a_torch_without_files_or_record(tmp_path):

@@ -111,9 +111,7 @@ def test_conda_packages_are_read_from_their_records(tmp_path):
         (meta / f"{record}.json").write_text(json.dumps({"files": files}))
     seen = by_name(tmp_path)
     assert [one.path for one in seen["libcublas"].libraries] == ["lib/libcublas.so.13"]
-    assert seen["libcublas"].problems == (
-        "conda's record of it names 1 files outside the environment, which are not read",
-    )
+    assert seen["libcublas"].problems == ("conda's record of it names 1 file outside the environment, not read here",)
     assert "pytorch" not in seen  # torch's libraries are torch's
     assert seen["broken"].problems == ("conda's record of it does not list its files",)
     (meta / "broken-1.0-0.json").write_text("[")
@@ -183,7 +181,7 @@ def test_a_library_that_goes_and_comes_back(kept):
     file.rename(tmp := file.with_suffix(".away"))
     (torch,) = [one for one in read_environment_facts(kept).packages if one.name == "torch"]
     assert torch.libraries == ()
-    assert torch.problems == (f"1 of its libraries are not there; the first is {SITE}/torch/lib/libtorch_cuda.so",)
+    assert torch.problems == (f"one of its libraries is not there: {SITE}/torch/lib/libtorch_cuda.so",)
     tmp.rename(file)
     assert all(one.problems == () for one in read_environment_facts(kept).packages)
 

@@ -30,9 +30,7 @@ def test_a_record_that_names_files_outside(tmp_path, outside):
     install(make_venv(root), "a", more_record=f"{outside},,\n../../../bin/tool,,\n")
     one = only(root)
     assert one.libraries == ()
-    assert one.problems == (
-        f"RECORD names 1 libraries outside the environment, which are not read; the first is {outside}",
-    )
+    assert one.problems == (f"RECORD names 1 library outside the environment, not read here; the first is {outside}",)
 
 
 def test_a_record_of_files_that_are_not_there(tmp_path):
@@ -74,7 +72,7 @@ def test_a_circle_of_links(tmp_path):
     install(site, "b", more_record="a/self.so,,\na/b/up/b/up/x.abi3.so,,\n")
     first, second = read_environment_facts(tmp_path).packages
     assert [one.path for one in first.libraries] == [f"{SITE}/a/x.abi3.so"]
-    assert second.problems == (f"1 of its libraries are not there; the first is {SITE}/a/self.so",)
+    assert second.problems == (f"one of its libraries is not there: {SITE}/a/self.so",)
 
 
 def test_no_pipe_and_no_device_is_waited_for(tmp_path):
@@ -118,7 +116,7 @@ def test_a_record_of_very_many_lines(tmp_path):
     install(make_venv(tmp_path), "a", record="x.so,,\n" * 250_000)
     assert only(tmp_path).problems == (
         "its record has more than 200,000 lines; the rest is not read",
-        f"1 of its libraries are not there; the first is {SITE}/x.so",
+        f"one of its libraries is not there: {SITE}/x.so",
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.platform import Platform
-from sparksmith.packages.requirements import joined_lines, parse_requirement, read_requirements
+from sparksmith.packages.requirements import joined_lines, parse_address, parse_requirement, read_requirements
 
 SPARK = Platform("aarch64", (2, 39), (3, 12))
 A, B = "a" * 64, "b" * 64
@@ -47,13 +47,42 @@ def test_files_in_files_options_and_what_is_left_out(tmp_path):
         encoding="utf-8",
     )
     found = read_requirements(file)
-    assert [line.name for line in found.lines] == ["numpy", "torch"]
+    assert [line.name for line in found.lines] == ["numpy", "x", "torch"]
     assert found.constraints == (tmp_path / "sub/limits.txt",)
     assert len(found.options) == 1
     assert [text.split(":")[0] for text in found.left_out] == [
-        "needs.txt, line 3", "needs.txt, line 4", "needs.txt, line 5", "needs.txt, line 7",
+        "needs.txt, line 3", "needs.txt, line 5", "needs.txt, line 7",
     ]  # fmt: skip
     assert "secret-word" not in "".join(found.left_out)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("https://h.example/x/flash_attn-2.8.3+cu12-cp312-cp312-linux_x86_64.whl", "flash-attn"),
+        ("git+https://h.example/a/flash-attention.git", "flash-attention"),
+        ("git+https://h.example/a/flash-attention.git@v2 ; sys_platform == 'linux'", "flash-attention"),
+        ("git+ssh://git@h.example/a/b@main#egg=my_package&subdirectory=x", "my-package"),
+        ("https://h.example/a/package/archive/refs/tags/v1.zip", "package"),
+        ("https://h.example/package-1.2.tar.gz", "package"),
+    ],
+)
+def test_an_address_is_the_package_that_it_names(text, name):
+    line = parse_address(text)
+    assert (line.name, line.requirement.url) == (name, text.split(" ")[0])
+
+
+def test_a_wheel_and_a_folder_of_wheels_are_found_from_the_file(tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text(
+        f"wheels/six-1.17.0-py3-none-any.whl --hash=sha256:{A}\n--find-links wheels\n-f https://h.example\n"
+    )
+    found = read_requirements(file)
+    (line,) = found.lines
+    assert (line.name, line.requirement.url) == ("six", f"file://{tmp_path}/wheels/six-1.17.0-py3-none-any.whl")
+    assert line.hashes == {A}
+    assert found.options == (f"--find-links {tmp_path}/wheels", "-f https://h.example")
+    assert parse_address("torch>=2") is None and parse_address("./folder") is None
 
 
 def test_all_wrong_lines_are_told_at_once(tmp_path):

@@ -117,6 +117,17 @@ def test_what_a_naive_resolution_writes():
     assert "--python-platform aarch64-manylinux_2_39" in str(naive[0].fix)
 
 
+@pytest.mark.parametrize("platform", ["x86_64-manylinux_2_28", "x86_64-unknown-linux-gnu", "linux", "windows", "macos"])
+def test_what_was_resolved_for_another_machine_is_said(platform):
+    (found,) = judge_list(torch("2.13.0", "13.0"), *BASE, platform=platform).findings
+    assert (found.verdict, found.rule) == ("runs with a note", "resolved-for")
+    assert platform in found.seen and "--python-platform aarch64-manylinux_2_39 --python-version 3.12" in found.fix
+
+
+def test_what_was_resolved_for_this_machine_is_not():
+    assert judge_list(torch("2.13.0", "13.0"), *BASE, platform="aarch64-manylinux_2_39").findings == ()
+
+
 def test_a_build_with_a_label_is_no_known_fault():
     whole = judge_list(torch("2.13.0", "13.0"), vllm("0.19.1+cu130", 13), *BASE)
     assert verdicts(whole)["vllm"] == "runs with a note"

@@ -174,7 +174,11 @@ def test_colours_only_where_they_are_wanted(monkeypatch):
             return True
 
     monkeypatch.setenv("COLUMNS", "132")
-    assert (columns_of(Terminal()), columns_of(io.StringIO())) == (100, 80)
+    assert (columns_of(Terminal()), columns_of(io.StringIO())) == (100, 100)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert (columns_of(Terminal()), columns_of(io.StringIO())) == (60, 60)
+    monkeypatch.delenv("COLUMNS")
+    assert columns_of(io.StringIO()) == 80
     assert not has_colour(Terminal())  # NO_COLOR is set for tests
     monkeypatch.delenv("NO_COLOR")
     assert has_colour(Terminal())

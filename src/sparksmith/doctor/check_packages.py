@@ -24,7 +24,7 @@ KNOWN_FOR_ALL = {"unsloth-fallback"}
 APART = {"trl-1-15-cpu"}  # of a machine without a GPU, for which nothing is judged: check_trl
 # The audit judges against the target's system; these are not newer than DGX OS' (glibc 2.39).
 NOT_NEWER = {"ubuntu": (24, 4), "debian": (12, 99)}
-LIBRARIES_GONE = re.compile(r"of its libraries are not there|^has no RECORD")
+LIBRARIES_GONE = re.compile(r"of its libraries (?:is|are) not there|^has no RECORD")
 KNOWS_SM121 = (12, 9)  # the first CUDA release whose ptxas does: 12.8's does not (measured), 13.1's does
 NEITHER = "which is neither in this environment nor in the system"
 

@@ -89,8 +89,11 @@ class SearchPath:
     def _find_site_folders(self) -> list[Path]:
         if self.root == self.system:
             self.kind = "system"
-            return self._prefix_folders(self.root / "usr/local", own_only=True) or self._prefix_folders(
-                self.root / "usr"
+            local = self.root / "usr/local"
+            return (
+                self._prefix_folders(local, own_only=True)
+                or self._prefix_folders(self.root / "usr")
+                or self._prefix_folders(local)  # packages beside a Python that was not copied
             )
         folders = self._prefix_folders(self.root)
         if folders:

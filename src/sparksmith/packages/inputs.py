@@ -13,12 +13,22 @@ from typing import Any
 from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
-from sparksmith.base.errors import SparksmithError
-from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
+from sparksmith.base.errors import SparksmithError, UsageProblem
+from sparksmith.base.redact import redact_text
+from sparksmith.packages.requirements import (
+    Line,
+    RequirementLines,
+    parse_address,
+    parse_requirement,
+    read_requirements,
+)
 from sparksmith.packages.wheel.source import is_source_name
 
 EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
 PYLOCK = re.compile(r"^pylock(\.[^.]+)?\.toml$")
+# What looks like a file, or is called like an environment's folder, and is not there: not taken for a package.
+FILE = re.compile(r"\.(whl|txt|in|toml|lock|ya?ml|py\w*|cfg|json|gz|zip|tgz|bz2|xz|so|conda)$")
+FOLDERS = frozenset({"venv", "env", ".venv", ".env", "pyproject", "requirements"})
 INTERPRETER = re.compile(r"^python(\d(\.\d+)?)?$")
 CHOICES = (
     "give a wheel or a source distribution, a folder of them, an environment, a requirements file, a pyproject.toml, "
@@ -76,7 +86,7 @@ Subject = Wheels | Environment | Asked | Project | Lock
 def read_subject(words: Sequence[str]) -> Subject:
     """What the words of the command line name. Raises `SparksmithError` for what cannot be found or understood."""
     if not words:
-        raise SparksmithError("nothing to audit", CHOICES)
+        raise UsageProblem("nothing to audit", CHOICES)
     subjects = [_read_word(word) for word in words]
     if len(subjects) == 1:
         return subjects[0]
@@ -85,32 +95,34 @@ def read_subject(words: Sequence[str]) -> Subject:
         return Wheels(tuple(dict.fromkeys(paths)), alone=False)
     if all(isinstance(subject, Asked) for subject in subjects):
         return Asked(_together([subject.requirements for subject in subjects if isinstance(subject, Asked)]))
-    raise SparksmithError(
+    raise UsageProblem(
         "these are different kinds of things: "
-        + ", ".join(f"{word} ({_kind(s)})" for word, s in zip(words, subjects, strict=True)),
+        + ", ".join(f"{redact_text(word)} ({_kind(s)})" for word, s in zip(words, subjects, strict=True)),
         "audit them one after the other; several wheels, or several requirements, go together",
     )
 
 
 def _read_word(word: str) -> Subject:
     if not word.strip():
-        raise SparksmithError("an empty word names nothing to audit", CHOICES)
+        raise UsageProblem("an empty word names nothing to audit", CHOICES)
     path = Path(word)
     if _exists(path):
         return _read_path(path, ())
     if (match := EXTRAS.match(word)) and _exists(Path(match["path"])):
         extras = tuple(part.strip() for part in match["extras"].split(",") if part.strip())
         return _read_path(Path(match["path"]), extras)
+    if _is_interpreter(path) and is_environment(path.parent.parent):  # a link to another machine's Python
+        return Environment(path.parent.parent)
     with contextlib.suppress(OSError, ValueError):  # no link, or no name that a file can have
-        raise SparksmithError(f"{word} is a link to {path.readlink()}, which is not there", CHOICES)
-    named = "://" not in word and word.endswith((".whl", ".txt", ".in", ".toml", ".lock"))
-    if named or word.startswith((".", "/", "~")):
-        raise SparksmithError(f"{word} does not exist", CHOICES)
+        raise UsageProblem(f"{word} is a link to {path.readlink()}, which is not there", CHOICES)
+    if "://" not in word and (FILE.search(word) or word in FOLDERS or word.startswith((".", "/", "~"))):
+        raise UsageProblem(f"{word} does not exist", CHOICES)
     try:
-        line = parse_requirement(word)
+        line = parse_address(word) or parse_requirement(word)
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
-        raise SparksmithError(f"{word} does not exist, and is no requirement: {reason}", CHOICES) from None
+        said = f"{redact_text(word)} does not exist, and is no requirement: {redact_text(reason)}"
+        raise UsageProblem(said, CHOICES) from None
     return Asked(RequirementLines((line,)))
 
 
@@ -128,19 +140,19 @@ def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
         except OSError as error:
             raise SparksmithError(f"{path} cannot be read: {error.strerror or error}", f"ls -ld {path}") from error
     if not path.is_file():
-        raise SparksmithError(f"{path} is neither a file nor a folder", CHOICES)
-    if INTERPRETER.match(path.name) and path.parent.name == "bin":
+        raise UsageProblem(f"{path} is neither a file nor a folder", CHOICES)
+    if _is_interpreter(path):
         return Environment(path.parent.parent)
     if path.name == "pyproject.toml":
         return _read_project(path, extras)
     if path.name == "uv.lock" or PYLOCK.match(path.name):
         return Lock(path, extras, _read_toml(path))
     if extras:
-        raise SparksmithError(f"{path} has no extras", "extras belong to a pyproject.toml, a uv.lock or a package")
+        raise UsageProblem(f"{path} has no extras", "extras belong to a pyproject.toml, a uv.lock or a package")
     if _is_package_file(path):
         return Wheels((path,), alone=True)
     if path.suffix in (".gz", ".zip", ".bz2", ".xz", ".tar", ".tgz", ".egg", ".so", ".conda"):
-        raise SparksmithError(
+        raise UsageProblem(
             f"{path} is no wheel, and not named as a source distribution is (NAME-VERSION.tar.gz)", CHOICES
         )
     return Asked(read_requirements(path), path)
@@ -155,11 +167,15 @@ def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
     for name in ("uv.lock", "pylock.toml", "pyproject.toml", "requirements.txt"):
         if (path / name).is_file():
             return _read_path(path / name, extras)
-    raise SparksmithError(
+    raise UsageProblem(
         f"{path} holds no wheels, is no environment, and has no uv.lock, pylock.toml, pyproject.toml or "
         "requirements.txt",
         CHOICES,
     )
+
+
+def _is_interpreter(path: Path) -> bool:
+    return INTERPRETER.match(path.name) is not None and path.parent.name == "bin"
 
 
 def _is_package_file(path: Path) -> bool:
@@ -195,7 +211,7 @@ def _read_project(path: Path, extras: tuple[str, ...]) -> Project:
     missing = [extra for extra in extras if canonicalize_name(extra) not in known]
     if missing:
         there = f"it has {', '.join(sorted(optional))}" if optional else "it has none"
-        raise SparksmithError(f"{path} has no extra {', '.join(missing)}: {there}")
+        raise UsageProblem(f"{path} has no extra {', '.join(missing)}: {there}")
     try:
         lines = [parse_requirement(text) for text in project.get("dependencies", [])]
         wanted = {canonicalize_name(extra) for extra in extras}

@@ -119,7 +119,8 @@ def _read_package(
             tools.append(tool)
     if absent:
         first = printable(absent[0].removeprefix(root))[:200]
-        problems.append(f"{len(absent)} of its libraries are not there; the first is {first}")
+        several = f"{len(absent)} of its libraries are not there; the first is {first}"
+        problems.append(several if len(absent) > 1 else f"one of its libraries is not there: {first}")
     if len(problems) > PROBLEMS_AT_MOST:
         problems[PROBLEMS_AT_MOST:] = [f"and {len(problems) - PROBLEMS_AT_MOST} more problems"]
     stored = sum(one.bytes for one in libraries) + sum(one.bytes for one in tools)

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparksmith.base.units import plural
 from sparksmith.machine.python_env import Distribution, PythonEnvironment, printable, read_start
 from sparksmith.packages.wheel.declared import may_declare_cuda
 from sparksmith.packages.wheel.examine import SHARED_LIBRARY, SMALLEST, worth_opening
@@ -93,8 +94,8 @@ def _list_record(environment: PythonEnvironment, distribution: Distribution, fil
             files.candidates[whole] = None
     if outside:
         files.problems.append(
-            f"{record.name} names {len(outside)} libraries outside the environment, which are not read; "
-            f"the first is {printable(outside[0])[:200]}"
+            f"{record.name} names {plural(len(outside), 'library', 'libraries')} outside the environment, not read "
+            f"here; the first is {printable(outside[0])[:200]}"
         )
     _cut(files)
     return True
@@ -163,7 +164,9 @@ def _list_conda(environment: PythonEnvironment, distribution: Distribution, file
         elif _may_be_code(path):
             files.candidates[whole] = None
     if outside:
-        files.problems.append(f"conda's record of it names {outside} files outside the environment, which are not read")
+        files.problems.append(
+            f"conda's record of it names {plural(outside, 'file')} outside the environment, not read here"
+        )
     _cut(files)
 
 

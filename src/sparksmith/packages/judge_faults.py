@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -12,6 +13,11 @@ from packaging.version import InvalidVersion, Version
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict
 from sparksmith.policy.faults import Fault
+from sparksmith.policy.targets import show_version
+
+# uv's short names, and how its long ones begin (docs.astral.sh/uv/reference/cli, read 2026-11-28)
+UV_MACHINES = {"linux": "x86_64", "windows": "AMD64", "macos": "arm64"}
+MACHINE = re.compile(r"(x86_64|aarch64|riscv64|i686|armv7l|ppc64le|s390x)-(?:manylinux|unknown-linux)")
 
 
 def explain(finding: Finding, names: Iterable[str], faults: Iterable[Fault]) -> Finding:
@@ -53,8 +59,17 @@ def check_versions(
             )  # fmt: skip
 
 
-def check_resolution(platform: str, faults: Iterable[Fault]) -> Iterator[Finding]:
+def check_resolution(platform: str, setting: Setting, faults: Iterable[Fault]) -> Iterator[Finding]:
     """Findings of the rule known about the platform that packages were resolved for, as uv spells it."""
+    machine = UV_MACHINES.get(platform) or (found[1] if (found := MACHINE.match(platform)) else None)
+    if machine != setting.target.machine:
+        glibc, python = "_".join(map(str, setting.target.glibc)), show_version(setting.python)
+        yield Finding(
+            Verdict.NOTE, "resolved-for", f"resolved for {platform}, another machine: versions may differ there",
+            setting.target.machine,
+            "resolve it again: uv pip compile --python-platform "
+            f"{setting.target.machine}-manylinux_{glibc} --python-version {python} ...",
+        )  # fmt: skip
     for fault in faults:
         if fault.kind == "resolution" and platform in fault.detect["platforms"]:
             command = f": {fault.command}" if fault.command else ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -20,6 +21,11 @@ INCLUDE = re.compile(r"^(?:-r|--requirement)[= ]?\s*(\S.*)$")
 CONSTRAINT = re.compile(r"^(?:-c|--constraint)[= ]?\s*(\S.*)$")
 EDITABLE = re.compile(r"^(?:-e|--editable)[= ]?\s*(\S.*)$")
 INDEX = re.compile(r"^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--pre)(?:[= ]|$)")
+LINKS = re.compile(r"^(-f|--find-links)[= ]\s*(\S.*)$")
+ADDRESS = re.compile(r"^([^\s;]+)(\s*;.*)?$")
+EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+# of the last part of an address, what follows a project's name: .git, @REVISION, -VERSION, an archive's ending
+AFTER_NAME = re.compile(r"(@.*|\.git(@.*)?|(-v?\d[^/]*)?\.(zip|tar\.gz|tgz))$")
 ONE_A_LINE = "one requirement a line, like torch>=2.11 or trl==1.16.0 (PEP 508)"
 LIMIT = 32 * 1024 * 1024  # a requirement file of megabytes is hashes; past this it is something else
 
@@ -52,8 +58,8 @@ class Line:
 class RequirementLines:
     """What a requirement file, or the command line, asks for.
 
-    `options` are lines about indexes, handed to uv as they stand and never shown. `constraints` are files. `left_out`
-    are lines that name a folder or a repository instead of a package, in words.
+    `options` are lines about indexes, handed to uv as they stand (paths made whole) and never shown. `constraints` are
+    files. `left_out` are lines that name a folder, or something else that is no package, in words.
     """
 
     lines: tuple[Line, ...]
@@ -78,6 +84,32 @@ def parse_requirement(text: str) -> Line:
     """One requirement with its hashes. Raises `packaging`'s `InvalidRequirement`."""
     hashes = frozenset(value.lower() for value in HASH.findall(text))
     return Line(Requirement(HASH.sub("", text).strip()), hashes)
+
+
+def parse_address(text: str, folder: Path | None = None) -> Line | None:
+    """A line that is a wheel's or a repository's address and names no package itself, as the requirement that it is;
+    None for another. A wheel's path counts from `folder`. Raises `packaging`'s `InvalidRequirement`."""
+    address, marker = (match[1], match[2] or "") if (match := ADDRESS.match(HASH.sub("", text))) else ("", "")
+    path = unquote(address.split("#")[0].split("?")[0])
+    if path.endswith(".whl"):
+        name = path.rpartition("/")[2].partition("-")[0]
+        if "://" not in address:
+            address = ((folder or Path()) / address.removeprefix("file:")).resolve().as_uri()
+    elif address.startswith(("git+", "http://", "https://")):
+        egg = EGG.search(address)
+        name = egg[1] if egg else AFTER_NAME.sub("", path.partition("/archive/")[0].rstrip("/").rpartition("/")[2])
+    else:
+        return None
+    found = parse_requirement(f"{name} @ {address}{marker}")
+    return Line(found.requirement, frozenset(value.lower() for value in HASH.findall(text)))
+
+
+def _whole_option(text: str, folder: Path) -> str:
+    """An option with the path that it names made absolute: uv is called elsewhere."""
+    match = LINKS.match(text)
+    if match is None or "://" in match[2]:
+        return text
+    return f"{match[1]} {(folder / match[2]).resolve()}"
 
 
 def joined_lines(text: str) -> Iterable[tuple[int, str]]:
@@ -117,9 +149,11 @@ def _read(path: Path, includers: tuple[Path, ...], problems: list[str]) -> Requi
         elif match := EDITABLE.match(text):
             left_out.append(f"{path.name}, line {number}: an editable {redact_text(match[1])} is not looked into")
         elif INDEX.match(text):
-            options.append(text)
+            options.append(_whole_option(text, path.parent))
         elif text.startswith("-"):
             left_out.append(f"{path.name}, line {number}: the option {redact_text(text.split()[0])} is not followed")
+        elif line := parse_address(text, path.parent):
+            lines.append(line)
         elif text.startswith((".", "/", "git+", "http://", "https://", "file:")):
             left_out.append(f"{path.name}, line {number}: {redact_text(text)} names no package, and is not looked into")
         else:

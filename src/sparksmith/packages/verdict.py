@@ -132,7 +132,7 @@ def judge(
         findings += check_versions(by_name, setting, faults, alone=False)
     findings += [*check_missing(missing), *check_fallbacks(fallbacks)]
     if platform is not None:
-        findings += check_resolution(platform, faults)
+        findings += check_resolution(platform, setting, faults)
     whole = worst([*(each.verdict for each in verdicts), *(each.verdict for each in findings)])
     return SetVerdict(subject, kind, setting, whole, tuple(findings), verdicts, tuple(notes))
 

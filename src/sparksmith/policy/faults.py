@@ -57,7 +57,7 @@ RULES = (
     "tag", "python", "machine", "glibc", "source", "problem",
     "cuda-major", "cuda-name", "cuda-newer", "cpu-build", "cuda-library-major", "cuda-library-minor",
     "device-code", "ptx-only", "ptx-isa", "ptxas",
-    "cuda-majors", "cuda-unused", "torch-missing", "library-missing", "bounds", "fallback", "known",
+    "cuda-majors", "cuda-unused", "torch-missing", "library-missing", "bounds", "fallback", "resolved-for", "known",
 )  # fmt: skip
 KEYS = {
     "id": str, "title": str, "sees": list, "patterns": list, "detected": str, "detect": dict, "verdict": str,

@@ -92,8 +92,10 @@ def hides_something(record: Record) -> bool:
 
 
 def columns_of(stream: TextIO) -> int:
-    """How wide a page on this stream should be: a terminal's width, 40 to 100; 80 elsewhere."""
-    return min(100, max(40, shutil.get_terminal_size((80, 24)).columns)) if stream.isatty() else 80
+    """How wide a page on this stream should be, 40 to 100: as COLUMNS says, else a terminal's width, else 80."""
+    if not stream.isatty() and not os.environ.get("COLUMNS"):
+        return 80
+    return min(100, max(40, shutil.get_terminal_size((80, 24)).columns))
 
 
 def has_colour(stream: TextIO) -> bool:
