@@ -27,6 +27,8 @@ def compare(said: dict[str, Any], folder: Path, look: Callable[[Path], Examined]
         assert said["here"] in found[0].here
     if "command" in said:
         assert (found[0].command or found[0].fault.command) == said["command"]
+    if "severity" in said:
+        assert found[0].severity == said["severity"]
     for finding in found:
         assert finding.here.isprintable() and len(finding.here) <= 300
         assert finding.evidence

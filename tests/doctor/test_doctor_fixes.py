@@ -192,7 +192,7 @@ def test_what_was_meant_otherwise_is_left_to_the_user(tmp_path, text):
     machine = build("spark", tmp_path)
     envrc = machine / PROJECT / ".envrc"
     envrc.write_text(text)
-    finding = Finding(ROWS["uv-sync-misspelt"], "x", (), f"sed -i.bak 's/a/b/' /{PROJECT}/.envrc")
+    finding = Finding(ROWS["uv-sync-misspelt"], "x", (f"/{PROJECT}/.envrc:1",))
     (fix,) = plan_fixes(gather(machine), [finding])
     (told,) = apply_fix(fix, machine, live=False, root_user=False)
     assert (told.state, told.text) == ("left", f"look at UV_SYNC in /{PROJECT}/.envrc")
@@ -213,7 +213,7 @@ def test_a_file_that_cannot_be_edited_is_left(tmp_path, content):
     file = machine / PROJECT / ".envrc"
     if content is not None:
         file.write_bytes(content)
-    finding = Finding(ROWS["uv-sync-misspelt"], "x", (), f"sed -i.bak 's/a/b/' /{PROJECT}/.envrc")
+    finding = Finding(ROWS["uv-sync-misspelt"], "x", (f"/{PROJECT}/.envrc:1",))
     (fix,) = plan_fixes(gather(machine), [finding])
     assert (fix.edits, fix.left) == ((), f"look at UV_SYNC in /{PROJECT}/.envrc")
 
@@ -244,7 +244,7 @@ def test_a_link_of_a_copy_leads_nowhere_else(tmp_path):
     outside = tmp_path / "outside"
     outside.write_text("export UV_SYNC=0\n")
     (machine / PROJECT / ".envrc").symlink_to(outside)
-    finding = Finding(ROWS["uv-sync-misspelt"], "x", (), f"sed -i.bak 's/a/b/' /{PROJECT}/.envrc")
+    finding = Finding(ROWS["uv-sync-misspelt"], "x", (f"/{PROJECT}/.envrc:1",))
     (fix,) = plan_fixes(gather(machine), [finding])
     apply_fix(fix, machine, live=False, root_user=False)
     assert outside.read_text() == "export UV_SYNC=0\n"
@@ -258,3 +258,52 @@ def test_the_system_s_python_is_not_compiled(tmp_path):
     gathered = gather(build("spark-container", tmp_path))
     finding = Finding(ROWS["byte-code-not-kept"], "x", (), "python3 -m compileall")
     assert plan_fixes(gathered, [finding]) == [Fix(finding, left="python3 -m compileall")]
+
+
+def test_what_speaks_of_it_is_left_alone(tmp_path):
+    machine = build("spark", tmp_path)
+    said = {
+        ".env": "# UV_SYNC=0 must not be used\nUV_SYNC=0 # UV_SYNC=0, alas\n",
+        "a.yaml": "note: 'set UV_SYNC=0'\nenv:\n  UV_SYNC: '0'\n",
+        "Dockerfile": "# ENV UV_SYNC 0\nENV UV_SYNC 0\n",
+        "README.md": "Not `UV_SYNC=0`:\n```sh\nexport UV_SYNC=0\n```\n",
+    }
+    for name, text in said.items():
+        (machine / PROJECT / name).write_text(text)
+    told = apply_all(machine, live=False)
+    assert [one.state for one in told] == ["done"] * 4
+    assert {name: (machine / PROJECT / name).read_text() for name in said} == {
+        ".env": "# UV_SYNC=0 must not be used\nUV_NO_SYNC=1 # UV_SYNC=0, alas\n",
+        "a.yaml": "note: 'set UV_SYNC=0'\nenv:\n  UV_NO_SYNC: '1'\n",
+        "Dockerfile": "# ENV UV_SYNC 0\nENV UV_NO_SYNC 1\n",
+        "README.md": "Not `UV_SYNC=0`:\n```sh\nexport UV_NO_SYNC=1\n```\n",
+    }
+    assert look(machine)[1] == []
+
+
+def test_a_link_and_its_target_are_edited_once(tmp_path):
+    machine = build("spark", tmp_path)
+    (machine / PROJECT / "run.sh").write_text("export UV_SYNC=0\n")
+    (machine / PROJECT / "link.sh").symlink_to("run.sh")
+    (told,) = apply_all(machine, live=False)
+    assert told.state == "done"
+    assert (machine / PROJECT / "link.sh").is_symlink()
+    assert (machine / PROJECT / "run.sh").read_text() == "export UV_NO_SYNC=1\n"
+
+
+def test_a_file_that_is_read_only_is_left(tmp_path):
+    machine = build("spark", tmp_path)
+    file = machine / PROJECT / "a.sh"
+    file.write_text("export UV_SYNC=0\n")
+    file.chmod(0o444)
+    (told,) = apply_all(machine, live=False)
+    assert (told.state, told.text) == ("left", f"look at UV_SYNC in /{PROJECT}/a.sh, which is read-only")
+    assert file.read_text() == "export UV_SYNC=0\n"
+
+
+def test_a_place_that_is_not_wrong_is_left(tmp_path):
+    machine = build("spark", tmp_path)
+    (machine / PROJECT / "a.sh").write_text("# UV_SYNC=0\nexport UV_SYNC=0\n")
+    finding = Finding(ROWS["uv-sync-misspelt"], "x", (f"/{PROJECT}/a.sh:1", f"/{PROJECT}/a.sh:2"))
+    (fix,) = plan_fixes(gather(machine), [finding])
+    assert (fix.edits, fix.left) == ((), f"look at UV_SYNC in /{PROJECT}/a.sh")

@@ -289,7 +289,7 @@ def test_a_torch_that_is_half_installed(tmp_path):
     found = gather(machine, "/srv/made")
     torch = next(one for one in found.examined.audit.packages if one.name == "torch")
     assert torch.verdict == "cannot tell"
-    assert "libraries are not there" in torch.findings[0].seen
+    assert "one of its libraries is not there" in torch.findings[0].seen
 
 
 def test_without_a_gpu_too_a_torch_that_is_half_installed_is_told_once(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 A table says its `base`, a machine of this folder, what is changed of it (`load.change` knows the keys), `variables`
 that are set there, and what the doctor `finds`: the ids of all that it must tell, in its order. `here` stands in the
-first of them, `command` is what it says to type. A name `not-...` is that of a machine which only looks like it.
+first of them, `command` is what it says to type, `severity` how bad it is there. A name `not-...` is that of a machine
+which only looks like it.
 """
 
 from __future__ import annotations

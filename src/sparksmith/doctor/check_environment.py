@@ -6,16 +6,23 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
+from packaging.utils import canonicalize_name
+
 from sparksmith.base.units import GIB, format_bytes
 from sparksmith.doctor.finding import Check, Examined, Seen
 from sparksmith.doctor.hardware import has_gpu, release_of
-from sparksmith.doctor.observed import build_nvcc, lacks_nvcc, toolkit_at, torch_cuda, version_of
+from sparksmith.doctor.marks import Ask
+from sparksmith.doctor.observed import also, build_nvcc, lacks_nvcc, toolkit_at, torch_cuda, version_of
 from sparksmith.machine.disk import Disk
 from sparksmith.packages.environment import Fingerprint, InstalledVersion, compare
 from sparksmith.policy.targets import show_version
 
+README = re.compile(r"/README[^/]*$", re.IGNORECASE)
 NOT_SET = ("", "0", "false", "no", "off")
 ENVIRON = "environment variables"
+# NVIDIA's image lists "8.0 8.6 9.0 10.0 11.0 12.0+PTX", and an owner of a Spark reports that xformers fails to parse
+# it there, and is built with this (riomus/dgx-spark-unsloth). Some releases read one digit before the point only.
+OF_XFORMERS = "12.0"
 OVERLAID = ("torch", "torchvision", "triton")
 # torch.utils.cpp_extension: `f` is not known to every torch, so that it is neither taken nor refused here
 ARCHITECTURE = re.compile(r"(\d{1,2})\.(\d)([af]?)(\+PTX)?")
@@ -105,26 +112,33 @@ def check_uv(examined: Examined) -> Iterator[Seen]:
     if "UV_SYNC" in variables:
         here = f"UV_SYNC={variables['UV_SYNC']} is set, which uv does not read"
         yield Seen("uv-sync-misspelt", here, (ENVIRON,), "unset UV_SYNC; export UV_NO_SYNC=1")
-    for ask in project.of("UV_SYNC", "UV_SYNC at start") if project else ():
+    asks = project.of("UV_SYNC") if project else []
+    if asks:
+        places = [ask.place for ask in asks]
+        told = "tells to type" if README.search(asks[0].file) else "sets"
         yield Seen(
-            "uv-sync-misspelt", f"{ask.place} sets {ask.text}", (ask.place,),
-            f"sed -i.bak 's/\\bUV_SYNC=0\\b/UV_NO_SYNC=1/' {shlex.quote(ask.file)}",
+            "uv-sync-misspelt", f"{places[0]} {told} {asks[0].text}{also(places[1:])}", tuple(places),
+            f"sed -i.bak '{asks[0].line}s/\\bUV_SYNC=0\\b/UV_NO_SYNC=1/' {shlex.quote(asks[0].file)}",
         )  # fmt: skip
-    if _sync_would_remove_torch(examined) and variables.get("UV_NO_SYNC", "").lower() in NOT_SET:
-        torch = version_of(examined, "torch")
-        here = f"torch {torch} in {examined.machine.uv.project_environment} is not in the project's list of packages"
-        yield Seen("uv-no-sync-unset", f"{here}, and UV_NO_SYNC is not set", _path(examined))
+    if variables.get("UV_NO_SYNC", "").lower() in NOT_SET and (what := _what_uv_would_do(examined)):
+        yield Seen("uv-no-sync-unset", f"{what}, and UV_NO_SYNC is not set", _path(examined))
     yield from _check_exported(examined)
 
 
-def _sync_would_remove_torch(examined: Examined) -> bool:
-    """Whether the project's own environment has a torch that the project does not name."""
+def _what_uv_would_do(examined: Examined) -> str | None:
+    """What uv would do to the torch of the project's own environment, in words; None for nothing."""
     own, project, python = examined.machine.uv.project_environment, examined.project, examined.python
-    if project is None or python is None or not project.has_pyproject or python.path != own:
-        return False
-    managed = all(each.settings.get("managed") != "false" for each in examined.machine.uv.files)
-    recorded = examined.recorded is not None and project.names_torch is None
-    return "torch" in python.packages and managed and (project.names_torch is False or recorded)
+    if project is None or python is None or not project.listed.is_project or python.path != own:
+        return None
+    torch, listed = python.packages.get("torch"), project.listed
+    if torch is None or any(each.settings.get("managed") == "false" for each in examined.machine.uv.files):
+        return None
+    if listed.locked and torch not in listed.locked:
+        locked = " and ".join(sorted(listed.locked)[:3])
+        return f"torch {torch} is in {own}, `uv run` puts back what uv.lock names, torch {locked}"
+    if listed.torch is False or (examined.recorded is not None and listed.torch is None):
+        return f"torch {torch} in {own} is not in the project's list of packages, so that `uv sync` removes it"
+    return None
 
 
 def _check_exported(examined: Examined) -> Iterator[Seen]:
@@ -132,7 +146,7 @@ def _check_exported(examined: Examined) -> Iterator[Seen]:
     named = examined.machine.uv.variables.get("UV_PROJECT_ENVIRONMENT")
     project = examined.project
     here = next((each for each in examined.machine.pythons if named and each.path == named.rstrip("/")), None)
-    if named and here and "torch" in here.packages and not (project and project.names_torch):
+    if named and here and "torch" in here.packages and not (project and project.listed.torch):
         what = f"UV_PROJECT_ENVIRONMENT={named}, where torch {here.packages['torch']} lies"
         yield Seen("uv-project-environment", what, (ENVIRON,))
     for ask in project.of("UV_PROJECT_ENVIRONMENT") if project else ():
@@ -156,6 +170,13 @@ def check_architectures(examined: Examined) -> Iterator[Seen]:
         )  # fmt: skip
         return
     own = _own_architecture(examined)
+    xformers = next((ask for ask in _to_build(examined) if ask.text == "xformers"), None)
+    if xformers and len(parts) > 1:
+        yield Seen(
+            "arch-list-unparsable", f"TORCH_CUDA_ARCH_LIST={value}, and xformers in {xformers.place} is to be built, "
+            "whose build is reported not to read such a list", (ENVIRON, xformers.place),
+            f"export TORCH_CUDA_ARCH_LIST={OF_XFORMERS}",
+        )  # fmt: skip
     if own and not any(_runs_on(part, own) for part in parts):
         yield Seen("arch-list-without-12", f"TORCH_CUDA_ARCH_LIST={value}, and this GPU is {own}", (ENVIRON,))
 
@@ -194,14 +215,14 @@ def check_toolkit(examined: Examined) -> Iterator[Seen]:
             "cuda-home-wrong", f"CUDA_HOME={facts.cuda_home}, and {facts.cuda_home}/bin/nvcc is not there", (ENVIRON,),
             f"export CUDA_HOME={default.path}" if default else "unset CUDA_HOME",
         )  # fmt: skip
-    builds = _what_builds(examined)
+    builds, asked = _what_builds(examined)
     if not builds or not has_gpu(machine):
         return
     nvcc = build_nvcc(machine)
     if nvcc is None:
         if not wrong_home:
             here = f"{builds} wants nvcc: CUDA_HOME is not set, none is in PATH, and /usr/local/cuda has none"
-            yield Seen("cuda-home-missing", here, ("PATH", "/usr/local/cuda"))
+            yield Seen("cuda-home-missing", here, (*asked, "PATH", "/usr/local/cuda"))
         return
     torch, release = torch_cuda(examined), release_of(nvcc[0])
     if torch and release and release[0] != torch[0]:
@@ -210,7 +231,7 @@ def check_toolkit(examined: Examined) -> Iterator[Seen]:
         install = "" if fitting else f"sudo apt install cuda-toolkit-{torch[0]}-{torch[1] or 0} && "
         yield Seen(
             "cuda-build-mismatch", f"{builds} wants nvcc: it is of CUDA {show_version(release)}, and torch of "
-            f"CUDA {torch[0]}" + (f".{torch[1]}" if torch[1] is not None else ""), (nvcc[1],),
+            f"CUDA {torch[0]}" + (f".{torch[1]}" if torch[1] is not None else ""), (*asked, nvcc[1]),
             f"{install}export CUDA_HOME={where} PATH={where}/bin:$PATH",
         )  # fmt: skip
 
@@ -223,13 +244,18 @@ def _has_no_toolkit(examined: Examined) -> bool:
     return toolkit is not None and lacks_nvcc(toolkit)
 
 
-def _what_builds(examined: Examined) -> str | None:
-    """What is to be compiled with nvcc here, in words; None where nothing is known to be."""
-    asked = examined.project.of("source") if examined.project else []
-    missing = [ask for ask in asked if version_of(examined, ask.text.replace("_", "-")) is None]
+def _what_builds(examined: Examined) -> tuple[str | None, tuple[str, ...]]:
+    """What is to be compiled with nvcc here, in words, and where that is asked for; None where nothing is."""
+    missing = _to_build(examined)
     if missing:
-        return f"{missing[0].text} in {missing[0].place}"
-    return "TORCH_CUDA_ARCH_LIST" if examined.machine.variables.values.get("TORCH_CUDA_ARCH_LIST") else None
+        return f"{missing[0].text} in {missing[0].place}", (missing[0].place,)
+    return ("TORCH_CUDA_ARCH_LIST" if examined.machine.variables.values.get("TORCH_CUDA_ARCH_LIST") else None), ()
+
+
+def _to_build(examined: Examined) -> list[Ask]:
+    """The project's requirements that have no wheel and are not there."""
+    asked = examined.project.of("source") if examined.project and examined.is_own else []
+    return [ask for ask in asked if version_of(examined, canonicalize_name(ask.text)) is None]
 
 
 def check_compilers(examined: Examined) -> Iterator[Seen]:

@@ -302,7 +302,7 @@ def check_requirements(examined: Examined) -> Iterator[Seen]:
             name: ask for ask in project.of("source")
             if version_of(examined, name := canonicalize_name(ask.text)) is None
         }  # fmt: skip
-        if asked and examined.python is not None:
+        if asked and examined.python is not None and examined.is_own:
             places = tuple(ask.place for ask in asked.values())
             here = f"{some(asked, 5)} {'is' if len(asked) == 1 else 'are'} asked for and not installed"
             command = f"uv pip install --no-build-isolation {' '.join(asked)}"
@@ -319,7 +319,7 @@ def _misfit(wheel: str, examined: Examined) -> str | None:
     platforms = {tag.platform for tag in tags}
     if architecture and platforms != {"any"} and not any(each.endswith(f"_{architecture}") for each in platforms):
         return f"it is for {some(sorted(platforms))}, and this machine is {architecture}"
-    here = release_of(python.python) if python else None
+    here = release_of(python.python) if python and examined.is_own else None
     wanted = {tag.interpreter for tag in tags if tag.interpreter.startswith("cp") and tag.abi == tag.interpreter}
     if here and wanted and not any(tag.interpreter.startswith("py") or tag.abi == "abi3" for tag in tags):
         own = f"cp{here[0]}{here[1]}"

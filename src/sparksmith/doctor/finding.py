@@ -24,6 +24,7 @@ class Examined:
     `python` is the environment that is examined, `audit` the verdict on its packages, `recorded` what it was when it
     was provisioned and `now` what it is; `project` what the project's files ask for; `incomplete` what is missing of
     its torch; each None where there is none.
+    Not `is_own`: the environment is only the one that this command runs in, and says nothing of the project.
     """
 
     machine: MachineFacts
@@ -34,6 +35,7 @@ class Examined:
     now: Fingerprint | None = None
     project: ProjectFacts | None = None
     incomplete: Incomplete | None = None
+    is_own: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,23 @@ Check = Callable[[Examined], Iterable[Seen]]
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault with what was seen of it."""
+    """A fault with what was seen of it. `in_files`: it rests on a file of the project that may never be started."""
 
     fault: Fault
     here: str
     evidence: tuple[str, ...] = ()
     command: str | None = None
+    in_files: bool = False
+
+    @property
+    def severity(self) -> str:
+        """The fault's own; at most a warning where nothing was started yet that would fail."""
+        return "warns" if self.in_files and self.fault.severity == "fails" else self.fault.severity
 
     def to_json(self) -> dict[str, Any]:
         """As `doctor --json` prints it (schemas/doctor.json)."""
         return {
-            "id": self.fault.id, "severity": self.fault.severity, "title": self.fault.title, "here": self.here,
+            "id": self.fault.id, "severity": self.severity, "title": self.fault.title, "here": self.here,
             "evidence": list(self.evidence), "fix": self.fault.fix, "command": self.command or self.fault.command,
             "safe": self.fault.safe, "source": list(self.fault.source),
         }  # fmt: skip

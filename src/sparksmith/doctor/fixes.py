@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Literal
 
 from sparksmith.base.command import Answer, ask
+from sparksmith.doctor.config_text import uncomment
 from sparksmith.doctor.finding import Finding
 from sparksmith.doctor.gather import Gathered
+from sparksmith.doctor.marks import parse_asks
 from sparksmith.machine.python_env import printable
 from sparksmith.machine.root import Root
 
 KEPT = "before-sparksmith"  # what the name of a file's old copy ends with
 LARGEST_BYTES = 2**20
 # UV_SYNC=1 is left alone: it was meant as uv does by itself, and UV_NO_SYNC=1 is the opposite.
-MISSPELT = re.compile(r"\bUV_SYNC=([\"']?)(?:0|false|no)\1(?![\w.])")
-CORRECT = r"UV_NO_SYNC=\g<1>1\g<1>"
+MISSPELT = re.compile(r"\bUV_SYNC([\"']?\s*[=:]\s*|[ \t]+)([\"']?)(?:0|false|no)\2(?![\w.])")
+CORRECT = r"UV_NO_SYNC\g<1>\g<2>1\g<2>"
+PLACE = re.compile(r"(?P<file>/.*):(?P<line>\d+)")
 COMMAND_SECONDS = 600.0  # compiling an environment takes half a minute on a fast machine
 
 State = Literal["done", "would", "left", "failed"]
@@ -75,8 +78,8 @@ def plan_fixes(gathered: Gathered, findings: Iterable[Finding]) -> list[Fix]:
     for finding in findings:
         if finding.fault.safe:
             fix = FIXES[finding.fault.id](gathered, root, finding)
-            known = {edit.path for other in fixes for edit in other.edits}  # a file with two wrong lines is edited once
-            fix = replace(fix, edits=tuple(edit for edit in fix.edits if edit.path not in known))
+            known = {root.resolve(edit.path) for other in fixes for edit in other.edits}
+            fix = replace(fix, edits=tuple(edit for edit in fix.edits if root.resolve(edit.path) not in known))
             if fix.edits or fix.command or fix.left:
                 fixes.append(fix)
     return fixes
@@ -184,39 +187,50 @@ def _compile_byte_code(gathered: Gathered, root: Root, finding: Finding) -> Fix:
 
 
 def _correct_uv_sync(gathered: Gathered, root: Root, finding: Finding) -> Fix:
-    """In the files that the finding's command names; what a shell has set no file can undo."""
+    """In the lines that the finding names, and nowhere else; what a shell has set no file can undo."""
     edits, left = [], []
-    paths = _files_of(finding.command or "")
-    for path in paths:
-        text = _text_of(root, path)
-        after = MISSPELT.sub(CORRECT, text) if text is not None else None
-        if text is None or after is None or after == text:
-            left.append(f"look at UV_SYNC in {printable(path)}")
+    places = [match for each in finding.evidence if (match := PLACE.fullmatch(each))]
+    for path in dict.fromkeys(match["file"] for match in places):
+        lines = {int(match["line"]) for match in places if match["file"] == path}
+        text, why = _read_editable(root, path)
+        after = _correct_lines(path, text, lines) if text is not None else None
+        if text is None or after is None:
+            left.append(f"look at UV_SYNC in {printable(path)}{why}")
         else:
             edits.append(Edit(path, text, after))
-    if not paths:
+    if not places:
         left.append("unset UV_SYNC; export UV_NO_SYNC=1")
     return Fix(finding, edits=tuple(edits), left="; ".join(left))
 
 
-def _files_of(command: str) -> list[str]:
-    """What stands behind the expression of `sed -i.bak EXPRESSION FILE...`."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return []
-    return [word for word in words[3:] if word.startswith("/")] if words[:1] == ["sed"] else []
+def _correct_lines(path: str, text: str, wanted: set[int]) -> str | None:
+    """The text with what these lines set corrected, their comments left alone; None where one of them is not wrong, or
+    would be still."""
+    lines = text.split("\n")
+    wrong = {ask.line for ask in parse_asks(path, text).asks if ask.mark == "UV_SYNC"}
+    if not wanted <= wrong:
+        return None
+    for number in wanted:
+        line = lines[number - 1]
+        code = uncomment(line)
+        lines[number - 1] = MISSPELT.sub(CORRECT, code) + line[len(code) :]
+    after = "\n".join(lines)
+    left = {ask.line for ask in parse_asks(path, after).asks if ask.mark == "UV_SYNC"}
+    return after if left == wrong - wanted else None
 
 
-def _text_of(root: Root, path: str) -> str | None:
-    """A file that can be edited: all of it, and text."""
+def _read_editable(root: Root, path: str) -> tuple[str | None, str]:
+    """A file that can be edited: all of it, and text; and why not, where that is somebody's will."""
     try:
         file = root.place(path)
-        if not file.is_file() or file.stat().st_size > LARGEST_BYTES:
-            return None
-        return file.read_bytes().decode()
+        state = file.stat()
+        if not file.is_file() or state.st_size > LARGEST_BYTES:
+            return None, ""
+        if not state.st_mode & 0o222:
+            return None, ", which is read-only"
+        return file.read_bytes().decode(), ""
     except (OSError, ValueError):
-        return None
+        return None, ""
 
 
 # One line registers what a safe fault's fix does; a test compares with faults.toml.

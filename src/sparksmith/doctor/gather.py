@@ -94,7 +94,7 @@ def gather(
         Examined(
             machine, judged or load_target("gb10"), python, audit,
             recorded=place.record.fingerprint if place and place.record and now else None, now=now,
-            project=_found(asks, notes), incomplete=_missing(whole),
+            project=_found(asks, notes), incomplete=_missing(whole), is_own=place is None or place.role != "running",
         ),
         place,
         "" if audit is None or judged is None else f"{judged.title}, {'as asked for' if target else f'as {why}'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -15,6 +16,12 @@ from sparksmith.machine.toolkit import Toolkit
 
 LABEL = re.compile(r"\+cu(\d\d)(\d)$")
 RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
+
+
+def also(places: Sequence[str], most: int = 2) -> str:
+    """The places behind the first of a fault: "; also at a.py:1, b.py:2 and 5 more"; nothing for none."""
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return f"; also at {', '.join(places[:most])}{more}" if places else ""
 
 
 def version_of(examined: Examined, name: str) -> str | None:

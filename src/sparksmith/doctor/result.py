@@ -42,14 +42,14 @@ class Diagnosis:
         order = {name: place for place, name in enumerate(rows)}
         findings = sorted(
             [*self.findings, *more],
-            key=lambda one: (SEVERITIES.index(one.fault.severity), order[one.fault.id]),
+            key=lambda one: (SEVERITIES.index(one.severity), order[one.fault.id]),
         )
         return Diagnosis(self.gathered, tuple(findings), deep)
 
     @property
     def outcome(self) -> Outcome:
         """The worst of what was found: something fails, something only warns, or nothing is wrong."""
-        severities = {finding.fault.severity for finding in self.findings}
+        severities = {finding.severity for finding in self.findings}
         if "fails" in severities or self.unexplained():
             return "fails"
         return "warns" if severities else "clear"
