@@ -71,7 +71,8 @@ def section(fault: Fault) -> str:
     lines += [f"- seen as: {text}" for text in fault.sees]
     for pattern in fault.patterns:
         near = f", near {code(pattern.near)}" if pattern.near else ""
-        lines.append(f"- told by: {code(pattern.text)}{near}")
+        unless = f", not beside {' or '.join(map(code, pattern.unless))}" if pattern.unless else ""
+        lines.append(f"- told by: {code(pattern.text)}{' as a whole line' if pattern.whole else ''}{near}{unless}")
     lines.append(f"- found out: {fault.detected}")
     lines.append(f"- fix: {fault.mend}")
     if fault.command:

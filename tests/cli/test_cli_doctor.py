@@ -252,15 +252,15 @@ def test_deep(tmp_path, monkeypatch):
 
 COPY = "--root {machine}"
 BAD = [
-    ("absent", 1, "absent does not exist", "the folder of a venv"),
-    ("notes.txt", 1, "notes.txt is a file", "the folder of a venv"),
-    ("empty", 1, "empty is no Python environment", "the folder of a venv"),
-    ("''", 1, "ENV is empty", "the folder of a venv"),
+    ("absent", 2, "absent does not exist", "the folder of a venv"),
+    ("notes.txt", 2, "notes.txt is a file", "the folder of a venv"),
+    ("empty", 2, "empty is no Python environment", "the folder of a venv"),
+    ("''", 2, "ENV is empty", "the folder of a venv"),
     ("one two", 2, "unexpected extra argument (two)", "sparksmith doctor --help"),
     ("--root absent", 2, "--root: absent does not exist", "etc, proc and usr"),
     ("--root notes.txt", 2, "--root: notes.txt is a file", "etc, proc and usr"),
     ("--root empty", 2, "--root: empty holds no machine's files", "etc, proc and usr"),
-    (f"absent {COPY}", 1, "absent does not exist below", "the folder of a venv"),
+    (f"absent {COPY}", 2, "absent does not exist below", "the folder of a venv"),
     ("--target gb11", 2, "--target: there is no target gb11 (perhaps you meant gb10)", "h200"),
     ("--target absent.toml", 2, "--target: absent.toml cannot be read", "targets.NAME"),
     ("--error ''", 2, "--error: the text is empty", "sparksmith doctor --error"),
@@ -321,3 +321,66 @@ def test_the_help_is_light():
     loaded = set(done.stdout.split())
     assert "sparksmith.cli.doctor" in loaded
     assert not {"torch", "pydantic", "packaging", "sparksmith.doctor", "sparksmith.machine"} & loaded
+
+
+# a command line that is wrong
+
+
+@pytest.mark.parametrize("given", ["nowhere", "", ".", "a.txt"])
+def test_an_env_that_is_none_is_a_wrong_command_line(given, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.txt").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for more in ([], ["--json"], ["--fix", "--dry-run"], ["--facts"], ["--bundle", "out.tar.gz"]):
+        code, out, err = type_words(monkeypatch, capsys, ["doctor", given, *more])
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert "hint: give the folder of a venv" in err
+    assert not (tmp_path / "out.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("trian.log", "there is no file trian.log (perhaps you meant train.log)"),
+        ("./trian.log", "there is no file ./trian.log (perhaps you meant train.log)"),
+        ("logs/none", "there is no file logs/none"),
+        ("/nowhere/at/all", "there is no file /nowhere/at/all"),
+        ("run.out", "there is no file run.out"),
+        ("run.err", "there is no file run.err"),
+        ("run.txt", "there is no file run.txt"),
+        ("logs", "logs is a folder"),
+        (".", ". is a folder"),
+    ],
+)
+def test_a_log_that_is_not_there_is_not_taken_for_the_error(given, said, tmp_path, monkeypatch, capsys):
+    (tmp_path / "train.log").write_text("all is well\n")
+    (tmp_path / "logs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, out, err = type_words(monkeypatch, capsys, ["doctor", "--error", given])
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert f"--error: {said}\n" in err and "hint: name " in err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Killed", 0),
+        ("CUDA_ERROR_NO_DEVICE", 0),
+        ("cudaErrorNoKernelImageForDevice", 0),
+        ("AssertionError", 1),
+        ("an error in train.log", 1),
+        ("https://example.org/error.log", 1),
+        ("<class/of/error>", 1),
+        ("libodd.so.3", 1),
+        ("train.log", 1),  # it is there, and tells of nothing
+    ],
+)
+def test_a_word_that_is_an_error_or_a_log_that_is_there(text, code, tmp_path, monkeypatch):
+    (tmp_path / "train.log").write_text("all is well\n")
+    monkeypatch.chdir(tmp_path)
+    assert run("--error", text).return_value == code
+
+
+def test_what_only_a_message_tells_is_not_said_to_mean_that(monkeypatch):
+    assert "means:" not in run("--error", "Killed").stdout
+    assert "means: what lies behind is one of the other faults" in run("--error", "CUDA not available").stdout
+    assert "means: the ptxas in the environment's triton" in run("--error", PTXAS).stdout

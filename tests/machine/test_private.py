@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machines.load import build
+from sparksmith.base.command import Answer
 from sparksmith.machine.capture import collect_tree
 from sparksmith.machine.facts import Asked, read_machine
-from sparksmith.machine.private import Private
+from sparksmith.machine.private import Private, find_others
 
 HF = "hf_" + "abcdEFGH" * 4
 PRIVATE = Private(frozenset({"gx10-f443", "gx10-f443.lan"}), frozenset({"ann.lee"}), ("/data/people/ann.lee",))
@@ -52,6 +53,17 @@ NASTY = (
         ("000f:01:00.0", "000f:01:00.0"),
         ("GPU-1a775e1b-4f78-f336-8ddb-b08c6d1a1489", "[device]"),
         ("Serial Number : 1653724065427", "Serial Number : [device]"),
+        ("command [ssh -T -l joe -- box.corp.example docker system dial-stdio] has exited",
+         "command [ssh -T -l [user] -- [host] docker system dial-stdio] has exited"),
+        ("ssh: Could not resolve hostname box.corp.example: Name or service not known",
+         "ssh: Could not resolve hostname [host]: Name or service not known"),
+        ("[ssh -l joe box docker system dial-stdio]", "[ssh -l [user] [host] docker system dial-stdio]"),
+        ("ssh: connect to host box port 22: Connection refused",
+         "ssh: connect to host [host] port 22: Connection refused"),
+        ("dial tcp: lookup box.corp.example on 127.0.0.53:53: no such host",
+         "dial tcp: lookup [host] on [address]: no such host"),
+        ("dial tcp box.corp.example:2375: i/o timeout", "dial tcp [host]:2375: i/o timeout"),
+        ("the ssh service has -1000 -- see there", "the ssh service has -1000 -- see there"),
         (f"HF_TOKEN={HF}", "HF_TOKEN=[redacted]"),
         ("NVIDIA GB10 on a DGX Spark, torch 2.13.0", "NVIDIA GB10 on a DGX Spark, torch 2.13.0"),
     ],
@@ -63,6 +75,54 @@ def test_what_is_hidden(text, shown):
 def test_inside_of_what_json_holds():
     value = {"a": ["/home/bob/x", 5, None, {"/home/bob": True}], "b": ("x", 1.5)}
     assert PRIVATE.hide_all(value) == {"a": ["~/x", 5, None, {"~": True}], "b": ["x", 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "users", "hosts"),
+    [
+        ("DOCKER_HOST", "ssh://joe@box.corp.example", {"joe"}, {"box.corp.example"}),
+        ("DOCKER_HOST", "ssh://joe@box.corp.example:2222/run/docker.sock", {"joe"}, {"box.corp.example"}),
+        ("DOCKER_HOST", "tcp://box:2375", {""}, {"box"}),
+        ("DOCKER_HOST", "unix:///var/run/docker.sock", set(), set()),
+        ("DOCKER_HOST", "tcp://10.0.0.1:2375", {""}, set()),
+        ("UV_INDEX_URL", "https://ann:word@pypi.corp.example/simple", {"ann"}, {"pypi.corp.example"}),
+        ("HTTPS_PROXY", "relay.corp.example:3128", set(), {"relay.corp.example"}),
+        ("MASTER_ADDR", "spark-b", set(), {"spark-b"}),
+        ("PGHOST", "db.corp.example", set(), set()),
+        ("RSYNC_TARGET", "ann@backup.corp.example:/srv", {"ann"}, {"backup.corp.example"}),
+        ("UV_FIND_LINKS", "https://a.example/x https://b.example/y", {""}, {"a.example", "b.example"}),
+        ("PATH", "/usr/bin:/bin", set(), set()),
+        ("XDG_CURRENT_DESKTOP", "ubuntu:GNOME", set(), set()),
+    ],
+)
+def test_whom_a_variable_names(name, value, users, hosts):
+    assert find_others({name: value}) == (users, hosts)
+
+
+REMOTE = (
+    'error during connect: Get "http://docker.example.com/v1.51/info": command [ssh -o ConnectTimeout=30 -T -l '
+    "joebloggs -- dockerhost.corp5.example.net docker system dial-stdio] has exited with exit status 255, please make "
+    "sure the URL is valid: stderr=ssh: Could not resolve hostname dockerhost.corp5.example.net: Name or service not "
+    "known\n"
+    "dockerhost.corp5.example.net is not known to joebloggs\n"
+)
+
+
+@pytest.mark.parametrize("host", ["ssh://joebloggs@dockerhost.corp5.example.net", None])
+def test_the_host_of_a_docker_elsewhere_is_in_no_part_of_a_copy(host, tmp_path, own_home):
+    """By the variable, and where docker's context names it also by how docker says that it was not reached."""
+
+    def answer(argv, timeout_seconds):
+        said = REMOTE if host else "".join(REMOTE.splitlines(keepends=True)[:1])
+        return Answer(1, "", said) if argv[0] == "docker" else Answer(None, "", f"{argv[0]}: not found")
+
+    environ = {"HOME": str(own_home), "PATH": "/usr/bin", **({"DOCKER_HOST": host} if host else {})}
+    facts = collect_tree(tmp_path / "copy", commands=answer, environ=environ)
+    shown = json.dumps(facts.to_json())
+    files = [path for path in (tmp_path / "copy").rglob("*") if path.is_file() and not path.is_symlink()]
+    shown += "".join(f"{path.relative_to(tmp_path)} {path.read_text()}" for path in files)
+    assert "error during connect" in shown
+    assert [word for word in ("joebloggs", "dockerhost", "corp5", "example.net") if word in shown] == []
 
 
 @given(st.text(max_size=200))

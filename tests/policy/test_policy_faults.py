@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import datetime
 import re
 import shlex
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -52,6 +54,33 @@ def test_what_is_to_be_typed_can_be_typed():
             assert not {"--index-url", "--extra-index-url"} & set(fault.command.split()), fault.id
 
 
+def test_what_is_told_by_a_message_only_is_not_said_to_be_found_on_a_machine():
+    for fault in load_faults():
+        only_told = fault.detected.startswith(("told by the message", "not looked for"))
+        assert (fault.seen_in == ("message",)) == only_told, fault.id
+
+
+def test_what_is_said_to_be_found_has_a_check_and_the_other_way_round():
+    """A check names its fault in a literal; what the audit finds out is handed on by its kind."""
+    folder = files("sparksmith.doctor")
+    named: dict[str, set[str]] = {}
+    for module in (each for each in folder.iterdir() if each.name.endswith(".py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named.setdefault(node.value, set()).add(module.name)
+    for fault in load_faults():
+        modules = named.get(fault.id, set())
+        is_checked = any(name.startswith("check_") for name in modules) or fault.kind is not None
+        assert is_checked == bool({"machine", "asked"} & set(fault.seen_in)), fault.id
+        assert "deep" not in fault.seen_in or {"deep.py", "probe.py"} & modules, fault.id
+
+
+def test_no_command_restarts_the_machine_unasked():
+    """A command is pasted before its fix is read to the end: what ends every program stands in the words."""
+    for fault in load_faults():
+        assert not re.search(r"\b(reboot|shutdown|poweroff|halt)\b", str(fault.command)), fault.id
+
+
 def test_the_faults_that_packages_alone_decide():
     assert {
         "torch-cpu-build", "cuda-major-mixed", "triton-ptxas-sm121", "bitsandbytes-no-cuda13",
@@ -78,7 +107,12 @@ def test_a_row_that_is_whole():
 
 def test_a_row_becomes_a_fault():
     (fault,) = parse_faults({"network": ROW})
-    assert fault.patterns == (Pattern("it has really failed … for good"), Pattern("it failed for good", "torch"))
+    assert fault.patterns == (
+        Pattern("it has really failed … for good"),
+        Pattern("it failed for good", "torch"),
+        Pattern("it failed again", unless=("on purpose",)),
+        Pattern("Failed …", whole=True),
+    )
     assert (fault.subject, fault.date, fault.kind, fault.sees) == ("network", "2026-11-21", None, ())
 
 
@@ -86,7 +120,12 @@ ROW = """
 [[faults]]
 id = "one-fault"
 title = "it fails"
-patterns = ["it has really failed … for good", { text = "it failed for good", near = "torch" }]
+patterns = [
+    "it has really failed … for good",
+    { text = "it failed for good", near = "torch" },
+    { text = "it failed again", unless = ["on purpose"] },
+    { line = "Failed …" },
+]
 detected = "told by the message only"
 severity = "warns"
 seen_in = ["message"]
@@ -136,7 +175,16 @@ def changed(**changes: Any) -> dict[str, Any]:
          "pattern 'it failed for good … a': a piece of fewer than 3 characters"),
         (changed(patterns=["it failed\nfor good"]), "pattern 'it failed\\nfor good': expected texts of one line"),
         (changed(patterns=[{"near": "torch"}]),
-         "pattern {'near': 'torch'}: expected a text, or a table of text and near"),
+         "pattern {'near': 'torch'}: expected a text, or a table of text or line, near and unless"),
+        (changed(patterns=[{"text": "it failed for good", "line": "it failed for good"}]),
+         "pattern {'text': 'it failed for good', 'line': 'it failed for good'}: expected a text, or a table of text or "
+         "line, near and unless"),
+        (changed(patterns=[{"text": "it failed for good", "unless": "torch"}]),
+         "pattern {'text': 'it failed for good', 'unless': 'torch'}: expected a text, or a table of text or line, near "
+         "and unless"),
+        (changed(patterns=[{"text": "it failed for good", "unless": [""]}]),
+         "pattern {'text': 'it failed for good', 'unless': ['']}: expected texts of one line"),
+        (changed(patterns=[{"line": "… died"}]), "pattern {'line': '… died'}: no piece of the line has 6 characters"),
         (changed(guides=["docker.md"]), "guides 'docker.md': expected FILE.md#ANCHOR"),
         (changed(detect={"kind": "magic"}), "detect.kind 'magic' is not one of versions, finding, resolution"),
         (changed(detect={"kind": "versions"}), "detect.packages is missing"),

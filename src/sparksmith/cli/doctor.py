@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from sparksmith.report.audit_progress import AuditProgress
 
 DEFAULT_BUNDLE = "-"
+# A word that may be the name of a file, where an error's own words have quotes, brackets or a colon in them.
+PATH = re.compile(r"(?!.*://)[^\s<>|\"'`;:*?(){}\[\]\\,]+")
+LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +47,11 @@ def doctor(
     train 2>&1 | sparksmith doctor --error -
 
     Without ENV: the one recorded in .sparksmith, else the active one, else .venv. It reads files and asks nvidia-smi
-    and the like; it changes nothing without --fix. The exit code is 1 where something will fail.
+    and the like; it changes nothing without --fix.
+
+    The exit code is 1 where something will fail, with --error where no known fault is recognised, with --fix where
+    something could not be mended or is left to you; 2 where the command line is wrong, an ENV that is none included;
+    else 0.
     """
     from sparksmith.base.errors import ExitCode, UsageProblem
 
@@ -125,10 +133,17 @@ def _progress() -> AuditProgress:
 def _gather(
     progress: AuditProgress, root: Path, environment: str | None, target: Target | None, read: Read | None = None
 ) -> Gathered:
+    from sparksmith.base.errors import SparksmithError, UsageProblem
     from sparksmith.doctor.gather import gather
     from sparksmith.machine.facts import read_machine
 
-    return gather(root, environment, target, read=read or read_machine, say=progress.say)
+    try:
+        return gather(root, environment, target, read=read or read_machine, say=progress.say)
+    except SparksmithError as error:
+        # what is wrong with a machine is a finding or a note: it is raised for an ENV that is none
+        if environment is not None and error.exit_code is SparksmithError.exit_code:
+            raise UsageProblem(error.message, error.hint) from None
+        raise
 
 
 def _diagnose(gathered: Gathered) -> Diagnosis:
@@ -212,6 +227,8 @@ def _explain(error: str, as_json: bool) -> int:
             raise SparksmithError(f"{log} cannot be read: {problem.strerror}", f"ls -l {log}") from None
     else:
         matches = explain_stream(BytesIO(error.encode("utf-8", "surrogateescape")))
+        if not matches:
+            _check_no_file_is_meant(error)
     record = matches_to_json(matches)
     if as_json:
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
@@ -227,6 +244,26 @@ def _file_named(text: str) -> Path | None:
         return Path(text) if "\n" not in text and Path(text).is_file() else None
     except (OSError, ValueError):
         return None
+
+
+def _check_no_file_is_meant(text: str) -> None:
+    """Raises `UsageProblem` for a word that tells of nothing and is spelled like the name of a log."""
+    import os
+
+    from sparksmith.base.errors import UsageProblem, perhaps
+
+    path = Path(text)
+    if not PATH.fullmatch(text) or not ("/" in text or path.suffix in LOG_ENDINGS or os.path.isdir(path)):  # noqa: PTH112 - never raises
+        return
+    if os.path.isdir(path):  # noqa: PTH112
+        raise UsageProblem(f"--error: {text} is a folder", f"name the log in it: ls {text}")
+    folder = path.parent
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - the names count
+    except (OSError, ValueError):
+        names = []
+    hint = "name a log that is there, or quote more of the error, with its blanks"
+    raise UsageProblem(f"--error: there is no file {text}{perhaps(path.name, names)}", hint)
 
 
 def _standard_input() -> BinaryIO:

@@ -44,6 +44,8 @@ STACK = re.compile(r"most recent call first\):?\n((?: {2}File .*\n?)+)")
 ENVIRONMENT = "ENVIRONMENT"  # the word in a row's command
 FRAME = re.compile(r'  File "([^"\n]*)", line (\d+) in (\S+)')
 
+# What torch's words for "no GPU" tell by themselves: here the variable is known, and decides between the two.
+NO_GPU = ("cuda-devices-hidden", "cuda-does-not-start")
 # step -> the fault that it shows where no known error text does
 FAULT_OF_STEP = {
     "python": "python-does-not-start", "torch": "torch-import-fails", "triton": "triton-compile-fails",
@@ -266,7 +268,7 @@ def _without_gpu(result: DeepResult) -> Iterator[Seen]:
     devices = step.facts.get("visible_devices")
     if torch.facts.get("cuda") is None:
         yield Seen("torch-cpu-build", here)
-    elif fault := _explained(f"{why}\n{step.error}"):
+    elif (fault := _explained(f"{why}\n{step.error}")) and fault not in NO_GPU:
         yield Seen(fault, here)
     elif isinstance(devices, str):
         yield Seen("cuda-devices-hidden", f"CUDA_VISIBLE_DEVICES is {printable(devices)[:40]!r}: {here}"[:SHOWN])

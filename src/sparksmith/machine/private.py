@@ -21,13 +21,25 @@ HOST_FILES = ("proc/sys/kernel/hostname", "etc/hostname")
 COMMON = frozenset((
     "root", "user", "users", "ubuntu", "debian", "nvidia", "admin", "home", "docker", "python", "python3", "linux",
     "localhost", "host", "spark", "dgx", "test", "cuda", "torch", "nobody", "default", "none", "true", "false", "set",
-    "url", "device", "address",
+    "url", "device", "address", "proxy", "pypi", "index", "mirror", "cache", "registry", "gateway", "server", "git",
+    "token", "oauth2",
 ))  # fmt: skip
 HOMES = re.compile(r"(?:/home|/Users|/var/home|/export/home)/[^/\s:;,\"'\]\[(){}]+|/root(?=[/\s:;,\"']|$)")
 MEDIA = re.compile(r"(/(?:media|run/media|run/user|mnt/users))/[^/\s:;,\"']+")
 LINK = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'<>|]+")
 # not systemd's user@1000.service
 SSH = re.compile(r"\b[\w.-]{1,64}@(?![\w-]+\.(?:service|slice|scope|socket)\b)[\w-]+(?:\.[\w-]+)*(?::[\w./~-]+)?")
+# What ssh and docker say of a machine that they did not come to: how they were called, and which name was asked for.
+CALLED = re.compile(r"(\bssh -[^\n\[\]]{0,300}? -- )\w[\w.:-]*|(?<!\S)\S{1,255}(?= docker system dial-stdio)")
+CALLED_AS = re.compile(r"(\bssh -(?:[^\n\[\]]{0,300}? -)?l )\w[\w.-]*")
+ASKED_FOR = re.compile(
+    r"(?i)(\b(?:could not resolve host(?:name)?:? |connect to host |dial (?:tcp|udp)[46]?:? (?:lookup )?))[a-z][\w.-]*"
+)
+# In values of variables: a URL's or an ssh target's user and host.
+URL_HOST = re.compile(r"\b[A-Za-z][\w+.-]{1,20}://(?:([^\s/@:]+)(?::[^\s/@]*)?@)?([^\s/@:,;\"'<>\[\]]+)")
+SSH_HOST = re.compile(r"(?<![\w.:/@-])([\w.-]{1,64})@([A-Za-z][\w.-]*)")
+HOST_VARIABLE = re.compile(r"(?i)(?:^|_)(?:host|hostname|addr|address|server|(?:https?|all|ftp)_proxy)$")
+BARE_HOST = re.compile(r"([A-Za-z][\w-]*(?:\.[\w-]+)*)(?::\d{1,5})?")
 IPV4 = re.compile(r"(?<![\d.-])(?<!==)(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?!\d|\.\d)")
 MAC = re.compile(r"(?i)(?<![0-9a-f:])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![0-9a-f:])")
 DEVICE = re.compile(r"\bGPU-[0-9a-f]{8}-[0-9a-f-]{20,}|(?i:(serial\s*(?:number|_number)?[\"']?\s*[:=]\s*[\"']?))[\w-]+")
@@ -51,6 +63,9 @@ class Private:
             text = re.sub(rf"{re.escape(home)}(?=[/\s:;,\"']|$)", self.home_shown, text)
         text = MEDIA.sub(rf"\1/{USER}", HOMES.sub(self._other, text))
         text = SSH.sub(f"{USER}@{HOST}", LINK.sub(URL, text))
+        text = ASKED_FOR.sub(
+            rf"\1{HOST}", CALLED_AS.sub(rf"\1{USER}", CALLED.sub(lambda match: f"{match[1] or ''}{HOST}", text))
+        )
         text = DEVICE.sub(lambda match: f"{match[1] or ''}[device]", MAC.sub(ADDRESS, text))
         text = IPV4.sub(lambda match: _address(text, match), text)
         for words, shown in ((self.hosts, HOST), (self.users, USER)):
@@ -89,6 +104,8 @@ def read_private(root: Root, environ: Mapping[str, str]) -> tuple[Private, str |
     hosts = {name for file in HOST_FILES if (name := root.line(file))} | {environ.get("HOSTNAME", "")}
     hosts |= {name.split(".")[0] for name in hosts}
     users = {environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")} | {user or ""}
+    other_users, other_hosts = find_others(environ)
+    hosts, users = hosts | other_hosts, users | other_users
     homes = {path.rstrip("/") for path in (environ.get("HOME"), entry[1] if entry else None) if path}
     return (
         Private(
@@ -99,6 +116,19 @@ def read_private(root: Root, environ: Mapping[str, str]) -> tuple[Private, str |
         user,
         home,
     )
+
+
+def find_others(environ: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    """Users and hosts that variables name, in URLs and targets of ssh: programs repeat them in what they say."""
+    users: set[str] = set()
+    hosts: set[str] = set()
+    for name, value in environ.items():
+        for user, host in [*URL_HOST.findall(value), *SSH_HOST.findall(value)]:
+            users.add(user)
+            hosts.add(host.rstrip("."))
+        if HOST_VARIABLE.search(name) and (bare := BARE_HOST.fullmatch(value)):
+            hosts.add(bare[1])
+    return users, {host for host in hosts if not IPV4.fullmatch(host)}
 
 
 def _tells(word: str) -> bool:

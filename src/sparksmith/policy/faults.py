@@ -6,7 +6,11 @@ A row:
     title       one line
     sees        what a user sees, in words or as printed, where that alone does not prove the fault
     patterns    texts that do: `doctor/explain.py` recognises them. A text of one line, case and runs of spaces do not
-                matter, `…` is a gap within the line; or { text, near }, where `near` must stand in the lines around it
+                matter, `…` is a gap within the line; or a table of
+                  text    the same; or
+                  line    a whole line as it stands, case included, for words that prove nothing inside of another
+                  near    what must stand in the lines around it
+                  unless  texts of which none may stand there: then it is something else
     detected    one sentence: how the fault is found out
     detect      what the audit does to find it: `kind` and that kind's own keys
                   versions    all of `packages` (name -> version specifier) are in a set; `plain` looks only at versions
@@ -66,6 +70,9 @@ KEYS = {
 }  # fmt: skip
 OPTIONAL = {"sees", "patterns", "detect", "verdict", "command", "ask", "met_by", "guides", "before"}
 TEXTS = ("sees", "source", "seen_in", "ask", "met_by", "guides", "before")  # lists of plain text
+PATTERN_KEYS = {"text", "line", "near", "unless"}
+# Characters of a pattern's pieces: a whole line tells more than the same words somewhere.
+SHORTEST_PIECE, LEAST_TELLING, LEAST_TELLING_LINE = 3, 12, 6
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 GUIDE = re.compile(r"[\w-]+\.md#[\w-]+")
 CLAUSE = r"\s*(===|==|!=|<=|>=|~=|<|>)\s*[\w.*+!-]+\s*"
@@ -74,10 +81,13 @@ SPECIFIER = re.compile(f"{CLAUSE}(,{CLAUSE})*")
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text that proves a fault; `near` must stand in the lines around it. `…` in the text is a gap."""
+    """A text that proves a fault, or a line that does where it is `whole`; `…` in it is a gap. `near` must stand in the
+    lines around it, and nothing of `unless` may."""
 
     text: str
     near: str | None = None
+    unless: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,13 +172,17 @@ def _make_fault(subject: str, row: dict[str, Any]) -> Fault:
         **{
             **row,
             **{key: tuple(row[key]) for key in TEXTS if key in row},
-            "patterns": tuple(
-                Pattern(**each) if isinstance(each, dict) else Pattern(each) for each in row.get("patterns", ())
-            ),
+            "patterns": tuple(map(_make_pattern, row.get("patterns", ()))),
             "date": row["date"].isoformat(),
             "subject": subject,
         }
     )
+
+
+def _make_pattern(each: str | dict[str, Any]) -> Pattern:
+    table = {"text": each} if isinstance(each, str) else each
+    text = table.get("text") or table["line"]
+    return Pattern(text, table.get("near"), tuple(table.get("unless", ())), "line" in table)
 
 
 def _check_row(row: dict[str, Any]) -> list[str]:
@@ -231,14 +245,25 @@ def _check_patterns(patterns: list[Any]) -> list[str]:
     problems = []
     for each in patterns:
         table = {"text": each} if isinstance(each, str) else each
-        if not isinstance(table, dict) or not {"text"} <= set(table) <= {"text", "near"}:
-            problems.append(f"pattern {each!r}: expected a text, or a table of text and near")
-        elif not all(isinstance(text, str) and text.strip() and "\n" not in text for text in table.values()):
+        if (
+            not isinstance(table, dict)
+            or len({"text", "line"} & set(table)) != 1
+            or not set(table) <= PATTERN_KEYS
+            or not isinstance(table.get("unless", []), list)
+        ):
+            problems.append(f"pattern {each!r}: expected a text, or a table of text or line, near and unless")
+            continue
+        texts = [*table.get("unless", []), *(value for key, value in table.items() if key != "unless")]
+        if not all(isinstance(text, str) and text.strip() and "\n" not in text for text in texts):
             problems.append(f"pattern {each!r}: expected texts of one line")
-        elif min(len(piece.strip()) for piece in table["text"].split(GAP)) < 3:
-            problems.append(f"pattern {each!r}: a piece of fewer than 3 characters")
-        elif max(len(piece.strip()) for piece in table["text"].split(GAP)) < 12:
-            problems.append(f"pattern {each!r}: no piece has 12 characters, so it would match too much")
+            continue
+        lengths = [len(piece.strip()) for piece in (table.get("text") or table["line"]).split(GAP)]
+        if "text" in table and min(lengths) < SHORTEST_PIECE:
+            problems.append(f"pattern {each!r}: a piece of fewer than {SHORTEST_PIECE} characters")
+        elif "text" in table and max(lengths) < LEAST_TELLING:
+            problems.append(f"pattern {each!r}: no piece has {LEAST_TELLING} characters, so it would match too much")
+        elif "line" in table and max(lengths) < LEAST_TELLING_LINE:
+            problems.append(f"pattern {each!r}: no piece of the line has {LEAST_TELLING_LINE} characters")
     return problems
 
 

@@ -67,9 +67,16 @@ def describe_error(record: Record, *, width: int = 80, colour: bool = False) -> 
             yield ""
         yield from _headed(match["severity"], match["title"], width, colour)
         yield from wrap(f"line {match['line']}: {printable(match['text'])}", "  ", "    ", width)
-        if match["severity"] != "harmless":
-            yield from wrap(f"means: {match['detected']}", "  ", "    ", width)
+        if match["severity"] != "harmless" and (meaning := _beside_the_message(match["detected"])):
+            yield from wrap(f"means: {meaning}", "  ", "    ", width)
         yield from _mend(match, width)
+
+
+def _beside_the_message(detected: str) -> str:
+    """What a fault's row says of how it is found out, beside that a message tells it, which is before the reader."""
+    if detected.startswith("told by the message only"):
+        return ""
+    return detected.removeprefix("told by the message; ")
 
 
 def describe_applied(
