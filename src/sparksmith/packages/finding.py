@@ -62,7 +62,8 @@ class Setting:
     """What packages are judged against: a target, its Python (or the environment's own), and a CUDA.
 
     `cuda` is torch's where there is a torch with one (`cuda_of` names it, its minor may be unknown), else the target's;
-    only torch's binds exactly (`of_torch`).
+    only torch's binds exactly (`of_torch`). Of a set `brought` are the names of all libraries in it, `wanted` those
+    that a library needs and its own package does not bring; both are empty for a lone wheel.
     """
 
     target: Target
@@ -70,6 +71,8 @@ class Setting:
     cuda: tuple[int, int | None]
     cuda_of: str
     of_torch: bool
+    brought: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
 
     @property
     def cuda_text(self) -> str:

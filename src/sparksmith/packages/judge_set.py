@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -11,7 +12,16 @@ from packaging.version import InvalidVersion, Version
 
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
-from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, major_of, provided, torch_cuda, used_libraries
+from sparksmith.packages.judge_cuda import (
+    OF_CUDA,
+    OF_TORCH,
+    major_of,
+    names_of,
+    needs_of_cuda,
+    provided,
+    torch_cuda,
+    used_libraries,
+)
 from sparksmith.packages.judge_source import is_source
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.platform import Platform
@@ -27,11 +37,20 @@ def setting_of(
 ) -> Setting:
     """What the packages are judged against: a set's own torch gives the CUDA, the target does where there is none."""
     python = python or target.python
-    if kind != "wheel":
-        for package in packages:
-            if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
-                return Setting(target, python, cuda, f"as torch {package.version} is", of_torch=True)
-    return Setting(target, python, target.cuda, f"{target.name}'s, with driver {target.driver}", of_torch=False)
+    of_target = Setting(target, python, target.cuda, f"{target.name}'s, with driver {target.driver}", of_torch=False)
+    if kind == "wheel":
+        return of_target
+    brought: set[str] = set()
+    wanted: set[str] = set()
+    for package in packages:
+        own = provided(package)
+        brought |= {name for each in own_libraries(package, target) for name in names_of(each)}
+        wanted |= {name for each in own_libraries(package, target) for name in each.needed if name not in own}
+    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted))
+    for package in packages:
+        if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
+            return replace(of_set, cuda=cuda, cuda_of=f"as torch {package.version} is", of_torch=True)
+    return of_set
 
 
 def check_set(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) -> Iterator[Finding]:
@@ -46,9 +65,7 @@ def check_set(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) ->
 def _check_majors(packages: Sequence[PackageFacts], setting: Setting) -> Iterator[Finding]:
     users: dict[int, list[tuple[PackageFacts, str]]] = {}
     for package in packages:
-        inside = provided(package)
-        needs = {name for library in used_libraries(package, setting) for name in library.needed if name not in inside}
-        majors = {major: name for name in sorted(needs) if (major := major_of(name))}
+        majors = {major: name for _, name, major in sorted(needs_of_cuda(package, setting), key=lambda need: need[1])}
         if setting.cuda[0] not in majors:  # with libraries for several it takes its own
             for major, name in majors.items():
                 users.setdefault(major, []).append((package, name))

@@ -50,7 +50,7 @@ DYNAMIC_AT_MOST = 4096
 NEEDED_AT_MOST = 1024
 VERSIONS_AT_MOST = 8192
 STRING_AT_MOST = 4096
-RUN_PATH_AT_MOST = 1 << 16  # over 4 KiB in TensorFlow 2.21, whose build names the folders of CUDA's packages again and again
+RUN_PATH_AT_MOST = 1 << 16  # TensorFlow 2.21's names the folders of CUDA's packages again and again
 SECTION_NAMES_AT_MOST = 1 << 20
 
 
