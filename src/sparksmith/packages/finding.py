@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sparksmith.packages.facts import LibraryFacts, PackageFacts
 from sparksmith.policy.targets import Target, show_version
+
+# a wheel alone; wheels that happen to lie together; a list that an installer is to take; what is installed
+Kind = Literal["wheel", "folder", "list", "environment"]
 
 
 class Verdict(StrEnum):
@@ -71,6 +74,7 @@ class Setting:
     cuda: tuple[int, int | None]
     cuda_of: str
     of_torch: bool
+    kind: Kind = "wheel"
     brought: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
 

@@ -13,12 +13,14 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from sparksmith.packages.facts import PackageFacts
-from sparksmith.packages.finding import Finding, Setting, Verdict, worst
+from sparksmith.packages.finding import Finding, Kind, Setting, Verdict, worst
+from sparksmith.packages.judge_amd import check_amd
 from sparksmith.packages.judge_code import LibraryVerdict, check_code, check_tools, list_libraries
 from sparksmith.packages.judge_cuda import check_cuda
 from sparksmith.packages.judge_faults import check_resolution, check_versions, explain
+from sparksmith.packages.judge_libraries import check_libraries, check_missing
 from sparksmith.packages.judge_platform import check_platform
-from sparksmith.packages.judge_set import Kind, check_fallbacks, check_missing, check_set, setting_of
+from sparksmith.packages.judge_set import check_fallbacks, check_set, setting_of
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.resolution import Fallback
 from sparksmith.policy.faults import load_faults
@@ -90,6 +92,8 @@ def judge_package(package: PackageFacts, setting: Setting) -> PackageVerdict:
     found = [
         *check_platform(package, setting),
         *check_cuda(package, setting),
+        *check_amd(package, setting),
+        *check_libraries(package, setting),
         *check_code(package, setting),
         *check_tools(package, setting),
     ]
