@@ -44,6 +44,17 @@ def test_of_a_lone_wheel_and_of_a_folder_it_is_a_detail():
     assert of_libraries(MLX, kind="environment") == []  # there the loader's own search is told
 
 
+def test_what_a_source_may_bring():
+    """tensorrt_cu13_bindings needs what tensorrt_cu13_libs fetches when it is built."""
+    source = package("mlx-libs", "1", file="mlx_libs-1.tar.gz", tags=())
+    whole = judge([MLX, source], GB10, kind="list", subject="x")
+    (finding,) = whole.packages[0].findings
+    assert (whole.packages[0].name, finding.verdict, finding.fix) == ("mlx", "cannot tell", None)
+    assert finding.seen == f"{CORE} needs libmlx.so, which only mlx-libs may bring, whose libraries are not seen"
+    pure = package("pure", "1", file="pure-1.tar.gz", tags=(), compiles=())
+    assert of_libraries(MLX, pure)[0][1].endswith("which nothing here brings")
+
+
 def test_a_package_without_modules_loads_its_one_library_by_name():
     """mxnet 1.9.1 was built against Arm's performance libraries."""
     openblas = library("mxnet/libopenblas.so.0", soname="libopenblas.so.0")

@@ -66,7 +66,8 @@ class Setting:
 
     `cuda` is torch's where there is a torch with one (`cuda_of` names it, its minor may be unknown), else the target's;
     only torch's binds exactly (`of_torch`). Of a set `brought` are the names of all libraries in it, `wanted` those
-    that a library needs and its own package does not bring; both are empty for a lone wheel.
+    that a library needs and its own package does not bring, `unseen` the packages whose libraries nobody saw: sources,
+    and files that cannot be read. All three are empty for a lone wheel.
     """
 
     target: Target
@@ -77,6 +78,7 @@ class Setting:
     kind: Kind = "wheel"
     brought: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
+    unseen: tuple[str, ...] = ()
 
     @property
     def cuda_text(self) -> str:

@@ -54,21 +54,25 @@ def check_libraries(package: PackageFacts, setting: Setting) -> Iterator[Finding
     ):
         if found:
             verdict = verdict if setting.kind == "list" else Verdict.RUNS
-            yield _finding(package, {each: lacking[each] for each in found}, verdict)
+            yield _finding(package, {each: lacking[each] for each in found}, verdict, setting)
 
 
-def _finding(package: PackageFacts, lacking: dict[LibraryFacts, list[str]], verdict: Verdict) -> Finding:
+def _finding(
+    package: PackageFacts, lacking: dict[LibraryFacts, list[str]], verdict: Verdict, setting: Setting
+) -> Finding:
     names = some(sorted({name for names in lacking.values() for name in names}))
-    where = f"{next(iter(lacking)).path} needs" if len(lacking) == 1 else (
-        f"{some((library.path for library in lacking), 1)} need"
-    )  # fmt: skip
-    detail = verdict is Verdict.RUNS
+    where = some((library.path for library in lacking), 1)
     extras = " (perhaps one that its extras name)" if any("extra" in line for line in package.requires) else ""
+    fix: str | None = f"add the package that brings it{extras}, or install it on the machine"
+    if verdict is Verdict.RUNS:
+        who, fix = "another package or the system has to bring", None
+    elif setting.unseen:
+        who, fix = f"only {some(setting.unseen)} may bring, whose libraries are not seen", None
+    else:
+        who = "nothing here brings"
     return Finding(
-        verdict, "library-missing",
-        f"{where} {names}, which {'another package or the system has to bring' if detail else 'nothing here brings'}",
-        "every library that it needs, in the set or in the system",
-        None if detail else f"add the package that brings it{extras}, or install it on the machine",
+        verdict, "library-missing", f"{where} {'needs' if len(lacking) == 1 else 'need'} {names}, which {who}",
+        "every library that it needs, in the set or in the system", fix,
         tuple(Evidence(each.path, f"NEEDED {some(names)}", each.bytes) for each, names in lacking.items())[:3],
     )  # fmt: skip
 

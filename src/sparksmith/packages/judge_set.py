@@ -41,7 +41,11 @@ def setting_of(
         own = provided(package)
         brought |= {name for each in own_libraries(package, target) for name in names_of(each)}
         wanted |= {name for each in own_libraries(package, target) for name in each.needed if name not in own}
-    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted))
+    unseen = tuple(
+        package.name for package in packages
+        if (is_source(package) and package.compiles != ()) or (package.problems and not package.libraries)
+    )  # fmt: skip
+    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted), unseen=unseen)
     for package in packages:
         if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
             return replace(of_set, cuda=cuda, cuda_of=f"as torch {package.version} is", of_torch=True)
@@ -107,6 +111,17 @@ def check_fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[Finding]:
             f"{fallback.name} {fallback.newest}, or a bound that says that the older one is meant",
             f"bound it from below ({fallback.name}>={fallback.newest}): then what stands against it is told",
             (Evidence(fallback.asked or fallback.name, f"resolved to {fallback.version}"),),
+        )  # fmt: skip
+
+
+def check_unseen(unseen: Sequence[str]) -> Iterator[Finding]:
+    """What only source distributions ask for, and nobody looked at: with it nobody can tell."""
+    if unseen:
+        yield Finding(
+            Verdict.UNKNOWN, "source", f"what only source distributions ask for was not looked at: {some(unseen)}",
+            "everything that an installer would bring",
+            f"audit it by itself, and what its source distributions ask for: sparksmith audit {unseen[0]!r}",
+            tuple(Evidence("Requires-Dist of a source distribution", each) for each in unseen[:3]),
         )  # fmt: skip
 
 
