@@ -201,6 +201,55 @@ def test_of_what_would_be_built_it_is_said_once():
     assert one.fault == "source-build"
 
 
+def chain(length: int):
+    """A source that asks for a source, and so on, `length` of them: resolve and gather as for `audit`, and what was
+    asked in each round."""
+    rounds: list[list[str]] = []
+
+    def resolve(subject, platform, known):
+        names = [line.name for line in subject.requirements.lines]
+        rounds.append(names)
+        chosen = (Chosen(name, "1", None, name, "it has no wheels", WheelFile(f"{name}-1.tar.gz")) for name in names)
+        return Resolution(platform, tuple(chosen), "uv")
+
+    def gather(found, known, *, progress=None):
+        gathered = []
+        for one in found.packages:
+            number = int(one.name[1:])
+            requires = (f"x{number + 1}==1",) if number < length else ()
+            facts = package(one.name, "1", file=f"{one.name}-1.tar.gz", tags=(), compiles=(), requires=requires)
+            gathered.append(Gathered(one, facts))
+        return gathered
+
+    return resolve, gather, rounds
+
+
+def test_sources_that_ask_for_sources_are_followed_to_the_end():
+    """tensorrt, tensorrt_cu13, tensorrt_cu13_libs: each is asked for by the one before alone."""
+    resolve, gather, rounds = chain(3)
+    found = audit(["x1"], GB10, known=KnownWheels(""), resolve=resolve, gather=gather)
+    assert rounds == [["x1"], ["x1", "x2"], ["x1", "x2", "x3"]]
+    assert (found.verdict, found.findings, len(found.packages)) == ("runs with a note", (), 3)
+
+
+def test_what_was_not_looked_at_cannot_be_told():
+    resolve, gather, rounds = chain(100)
+    found = audit(["x1"], GB10, known=KnownWheels(""), resolve=resolve, gather=gather)
+    assert len(rounds) == 1 + auditing.ROUNDS_AT_MOST
+    (finding,) = found.findings
+    assert (found.verdict, finding.verdict, finding.rule) == ("cannot tell", "cannot tell", "source")
+    assert finding.seen == "what only source distributions ask for was not looked at: x7==1"
+    assert "sparksmith audit 'x7==1'" in finding.fix
+
+    def refused(subject, platform, known):
+        if len(subject.requirements.lines) > 2:
+            raise SparksmithError("no version of x3 fits")
+        return resolve(subject, platform, known)
+
+    found = audit(["x1"], GB10, known=KnownWheels(""), resolve=refused, gather=gather)
+    assert (found.verdict, found.findings[0].seen[-5:]) == ("cannot tell", "x3==1")
+
+
 @pytest.mark.parametrize(
     ("head", "platform"),
     [

@@ -11,7 +11,7 @@ import pytest
 
 from packages.make_elf import CONTAINER_MAGIC, cubin, fat_binary, make_elf, make_ptxas, ptx
 from sparksmith.packages.facts import DeviceCode, LibraryFacts, ToolFacts
-from sparksmith.packages.wheel.elf import Source, plain
+from sparksmith.packages.wheel.elf import RUN_PATH_AT_MOST, STRING_AT_MOST, Source, plain
 from sparksmith.packages.wheel.examine import Examined, examine, worth_opening
 from sparksmith.packages.wheel.fatbin import Budget
 
@@ -83,6 +83,20 @@ def test_rpath_where_there_is_no_runpath(look):
     found = look(make_elf(machine="x86_64", rpath="/opt/lib"))
     assert (found.library.rpath, found.library.machine, found.problems) == (("/opt/lib",), "x86_64", ())
     assert (found.library.soname, found.library.glibc, found.library.device_code) == (None, None, ())
+
+
+def test_a_long_run_path_is_read_and_one_without_end_is_cut(look):
+    """TensorFlow's and JAX's are longer than any name of a library."""
+    folders = tuple(f"$ORIGIN/../../nvidia/package_{number}/lib" for number in range(300))
+    assert len(":".join(folders)) > 2 * STRING_AT_MOST
+    found = look(make_elf(needed=["libc.so.6"], runpath=":".join(folders), glibc=["2.28"]))
+    assert (found.library.rpath, found.library.glibc, found.problems) == (folders, (2, 28), ())
+    endless = look(make_elf(needed=["libc.so.6"], runpath=":".join(folders * 10), glibc=["2.28"]))
+    assert endless.library.rpath[:300] == folders
+    assert len(":".join(endless.library.rpath)) < RUN_PATH_AT_MOST
+    assert set(endless.library.rpath) == set(folders)  # none is cut in two
+    assert (endless.library.needed, endless.problems) == (("libc.so.6",), ())
+    assert look(make_elf(runpath="x" * 100_000)).library.rpath == ()
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "x86_64", "ppc64le", "riscv64"])

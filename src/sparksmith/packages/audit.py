@@ -23,7 +23,7 @@ from sparksmith.machine.python_env import printable
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
 from sparksmith.packages.fetch import Progress
-from sparksmith.packages.finding import Verdict, some
+from sparksmith.packages.finding import Verdict
 from sparksmith.packages.gather import Gathered, gather, read_file
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
 from sparksmith.packages.installed import Installed, read_environment_facts
@@ -37,6 +37,7 @@ from sparksmith.policy.load import Stack, audited_file, stack_file
 from sparksmith.policy.targets import Target
 
 STACK_VERSION = 1
+ROUNDS_AT_MOST = 5  # of sources that ask for sources: tensorrt, tensorrt_cu13, tensorrt_cu13_libs
 HEAD_BYTES = 4096  # uv writes its command into the first lines of what it compiles
 UV_PLATFORM = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)", re.MULTILINE)
 PYTHON = re.compile(r"(\d+)\.(\d+)")
@@ -85,13 +86,18 @@ def audit(
         )
     say(f"looking at {len(found.packages)} packages" if len(found.packages) > 1 else "looking at one package")
     gathered = gather(found, known, progress=progress)
-    if isinstance(subject, Asked) and (more := asked_by_sources(gathered, platform)):
+    file = subject.file if isinstance(subject, Asked) else None
+    for _ in range(ROUNDS_AT_MOST):
+        if not isinstance(subject, Asked) or not (more := asked_by_sources(gathered, platform)):
+            break
         say(f"resolving with what sources ask for: {', '.join(line.name for line in more)}")
         wider = replace(subject.requirements, lines=(*subject.requirements.lines, *more))
-        with contextlib.suppress(SparksmithError):  # then they stay a note
-            found = resolve(replace(subject, requirements=wider), platform, known)
-            gathered = gather(found, known, progress=progress)
-    file = subject.file if isinstance(subject, Asked) else None
+        subject = replace(subject, requirements=wider)
+        try:
+            found = resolve(subject, platform, known)
+        except SparksmithError:
+            break  # then nobody can tell what they would bring
+        gathered = gather(found, known, progress=progress)
     return judge_resolution(found, gathered, target, shown, resolved_for=compiled_for(file) if file else None)
 
 
@@ -126,15 +132,13 @@ def judge_resolution(
         and not held_back_by(fallback, packages, resolution.platform)
     ]
     notes = list(resolution.notes)
-    if more := asked_by_sources(gathered, resolution.platform):
-        notes.append(
-            f"what only source distributions ask for was not looked at: {some(str(line.requirement) for line in more)}"
-        )
+    unseen = [str(line.requirement) for line in asked_by_sources(gathered, resolution.platform)]
     if lacking := sum(each.facts is None for each in gathered):
         wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
         notes.append(f"{wheels} could not be looked at; try again with a network: what was read is remembered")
     return judge(
-        packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, notes=notes
+        packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, unseen=unseen,
+        notes=notes,
     )  # fmt: skip
 
 

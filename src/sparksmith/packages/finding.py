@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sparksmith.packages.facts import LibraryFacts, PackageFacts
 from sparksmith.policy.targets import Target, show_version
+
+# a wheel alone; wheels that happen to lie together; a list that an installer is to take; what is installed
+Kind = Literal["wheel", "folder", "list", "environment"]
 
 
 class Verdict(StrEnum):
@@ -62,7 +65,9 @@ class Setting:
     """What packages are judged against: a target, its Python (or the environment's own), and a CUDA.
 
     `cuda` is torch's where there is a torch with one (`cuda_of` names it, its minor may be unknown), else the target's;
-    only torch's binds exactly (`of_torch`).
+    only torch's binds exactly (`of_torch`). Of a set `brought` are the names of all libraries in it, `wanted` those
+    that a library needs and its own package does not bring, `unseen` the packages whose libraries nobody saw: sources,
+    and files that cannot be read. All three are empty for a lone wheel.
     """
 
     target: Target
@@ -70,6 +75,10 @@ class Setting:
     cuda: tuple[int, int | None]
     cuda_of: str
     of_torch: bool
+    kind: Kind = "wheel"
+    brought: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
+    unseen: tuple[str, ...] = ()
 
     @property
     def cuda_text(self) -> str:

@@ -1,7 +1,7 @@
 """Is it for the right CUDA: the majors of the libraries that it needs, CPU-only builds, one library for each CUDA.
 
-Only the sonames of libcudart, libcublas, libcublasLt and libnvrtc carry CUDA's major: CUDA 13 has libcusparse.so.12,
-libcusolver.so.12 and libcufft.so.12.
+Only the sonames of libcudart, libcublas, libcublasLt, libnvrtc and libnvJitLink carry CUDA's major: CUDA 13 has
+libcusparse.so.12, libcusolver.so.12 and libcufft.so.12.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from sparksmith.packages.facts import LibraryFacts, PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
 from sparksmith.packages.loading import DRIVER, EXPECTED, PLATFORM
 
-TELLING = re.compile(r"lib(?:cudart|cublas|cublasLt|nvrtc)(?:-[0-9a-f]{8})?\.so\.(\d+)(?:\.\d+)*")
+TELLING = re.compile(r"lib(?:cudart|cublas|cublasLt|nvrtc|nvJitLink)(?:-[0-9a-f]{8})?\.so\.(\d+)(?:\.\d+)*")
 # what a name or a version's label says of CUDA: nvidia-nccl-cu12, cupy-cuda13x, 2.9.0+cu128
 NAMED = re.compile(r"(?:^|[-+.])(?:cu|cuda-?)(\d\d)\d?(?!\d)")
 OF_TORCH = re.compile(r"lib(torch(_\w+)?|c10(_cuda)?)\.so")
 OF_CUDA = re.compile(
     r"lib(cudart|cublas|cublasLt|cudnn\w*|cufft|cufftw|curand|cusolver|cusolverMg|cusparse|cusparseLt|nccl|nvrtc"
     r"|nvJitLink|cufile|cupti|nvshmem_host)\.so\.\d+(\.\d+)*"
+)
+# libraries of CUDA's own packages: that one of them needs another says nothing of who uses both
+PART_OF_CUDA = re.compile(
+    r"lib(?:cudart|cublas|cublasLt|nvblas|cudnn\w*|cufftw?|curand|cusolver(?:Mg)?|cusparse|nvrtc(?:-builtins)?|nvJitLink"
+    r"|npp\w+|nvjpeg|cupti|nvperf_\w+|checkpoint|pcsamplingutil)[-.]"
 )
 # packages that bring a library for each CUDA release and load the one of torch's
 FOR_ONE_CUDA = {"bitsandbytes": re.compile(r"(?:.*/)?libbitsandbytes_cuda(\d+)(\d)(?:_\w+)?\.so")}
@@ -51,14 +56,52 @@ def torch_cuda(package: PackageFacts) -> tuple[int, int | None] | None:
     return (max(majors), None) if majors else None
 
 
+def names_of(library: LibraryFacts) -> set[str]:
+    """The names under which it can be found."""
+    return {name for name in (library.soname, library.path.rpartition("/")[2]) if name}
+
+
 def provided(package: PackageFacts) -> set[str]:
     """The names under which its libraries can be found."""
-    return {name for each in package.libraries for name in (each.soname, each.path.rpartition("/")[2]) if name}
+    return {name for each in package.libraries for name in names_of(each)}
 
 
 def from_elsewhere(name: str, own: set[str]) -> bool:
     """Whether a NEEDED name is neither the package's own (`own`) nor the system's or the driver's."""
     return name not in own and not any(pattern.match(name) for pattern in (PLATFORM, DRIVER, EXPECTED))
+
+
+def comes_along(name: str, setting: Setting) -> bool:
+    """Whether a set without a torch brings this library, for a CUDA that the target's driver runs: then the right one
+    is there, whatever the target's own CUDA is. A torch has loaded its own before, and two CUDAs in a process are none.
+    """
+    major = major_of(name)
+    return not setting.of_torch and name in setting.brought and major is not None and major <= setting.target.cuda[0]
+
+
+def is_at_home(major: int, setting: Setting) -> bool:
+    """Whether a set without a torch brings libraries of this CUDA that another of its packages needs."""
+    return any(major_of(name) == major and comes_along(name, setting) for name in setting.wanted)
+
+
+def needs_of_cuda(package: PackageFacts, setting: Setting) -> list[tuple[LibraryFacts, str, int]]:
+    """(library, name, major) for what its libraries need of CUDA, the largest library's first; of a CUDA that is not
+    the setting's only what is nowhere. What CUDA's own libraries need of each other is no use of it."""
+    inside = provided(package)
+    needs = [
+        (library, name, major)
+        for library in used_libraries(package, setting)
+        for name in library.needed
+        if (major := major_of(name)) and not PART_OF_CUDA.match(_name(library))
+        and (major == setting.cuda[0] or not (name in inside or comes_along(name, setting)))
+    ]  # fmt: skip
+    return sorted(needs, key=lambda need: -need[0].bytes)
+
+
+def misses_major(package: PackageFacts, setting: Setting) -> set[int]:
+    """The CUDA majors that it needs where that fails it, by the rule cuda-major: none of them is the setting's."""
+    majors = {major for _, _, major in needs_of_cuda(package, setting)}
+    return set() if setting.cuda[0] in majors else majors
 
 
 def check_cuda(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
@@ -101,11 +144,21 @@ def _check_name(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """A name that speaks of another CUDA, where the libraries do not tell: they may be loaded by name."""
     told = NAMED.search(canonicalize_name(package.name)) or NAMED.search(f"+{package.version.partition('+')[2]}")
     used = used_libraries(package, setting)
-    if told and int(told[1]) != setting.cuda[0] and not any(major_of(name) for each in used for name in each.needed):
+    if not told or int(told[1]) == setting.cuda[0]:
+        return
+    if any(major_of(name) for each in used if not PART_OF_CUDA.match(_name(each)) for name in each.needed):
+        return
+    if package.libraries and not used:
+        return  # all are for another machine, and that is said
+    major = int(told[1])
+    if not is_at_home(major, setting):
+        of_cuda = bool(used) and all(PART_OF_CUDA.match(_name(each)) for each in used)
         yield Finding(
-            Verdict.NOTE, "cuda-name", f"its name says CUDA {told[1]}; its libraries do not tell what they load",
+            Verdict.NOTE, "cuda-name",
+            f"its name says CUDA {major}"
+            + (", whose own libraries it brings" if of_cuda else "; its libraries do not tell what they load"),
             f"CUDA {setting.cuda[0]} ({setting.cuda_of})",
-            f"a build for CUDA {setting.cuda[0]}, unless the rest of CUDA {told[1]} is there too",
+            f"a build for CUDA {setting.cuda[0]}, unless the rest of CUDA {major} is there too",
             (Evidence(package.file or package.name, f"{package.name} {package.version}"),),
         )  # fmt: skip
 
@@ -154,12 +207,10 @@ def _check_one_library(package: PackageFacts, setting: Setting) -> Iterator[Find
 
 def _check_majors(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     expected = setting.cuda[0]
-    inside = provided(package)
     libraries = used_libraries(package, setting)
-    needs = [(library, name, major) for library in libraries for name in library.needed if (major := major_of(name))]
-    right = any(major == expected for _, _, major in needs)
-    wrong = [(library, name) for library, name, major in needs if major != expected and name not in inside]
-    wrong.sort(key=lambda need: -need[0].bytes)
+    needs = needs_of_cuda(package, setting)
+    wrong = [(library, name) for library, name, major in needs if major != expected]
+    right = len(wrong) < len(needs)
     if wrong and not right:
         majors = some(sorted({str(major_of(name)) for _, name in wrong}))
         yield Finding(
@@ -175,13 +226,14 @@ def _check_majors(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             f"CUDA {expected} ({setting.cuda_of}); packages for several CUDAs load those that fit",
             evidence=tuple(Evidence(library.path, f"NEEDED {name}", library.bytes) for library, name in wrong[:3]),
         )  # fmt: skip
-    elif other := [each for each in libraries if (major := major_of(_name(each))) and major != expected]:
+    elif other := _unused(libraries, setting):
         # a newer driver runs an older CUDA's own libraries
+        asked = any(_name(each) in setting.wanted for each in other)
         yield Finding(
             Verdict.NOTE, "cuda-unused",
             f"it brings {some(_name(each) for each in other)}, CUDA {major_of(_name(other[0]))}'s own",
             f"CUDA {expected}'s ({setting.cuda_of}), which is what the rest uses",
-            "leave it out, unless something asks for it",
+            None if asked else "leave it out, unless something asks for it",
             tuple(Evidence(each.path, f"SONAME {_name(each)}", each.bytes) for each in other[:3]),
         )  # fmt: skip
     elif (
@@ -195,3 +247,18 @@ def _check_majors(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             f"a build for CUDA {expected}",
             (Evidence(_version_file(package), f"cuda = {package.declared_cuda}"),),
         )  # fmt: skip
+
+
+def _unused(libraries: list[LibraryFacts], setting: Setting) -> list[LibraryFacts]:
+    """Another CUDA's own libraries. Not those that the package's other libraries load, as their private copies; nor
+    those of a CUDA that a set without a torch uses."""
+    own = {name: each for each in libraries for name in names_of(each)}
+    loaded = [each for each in libraries if not PART_OF_CUDA.match(_name(each))]
+    for each in loaded:  # grows meanwhile
+        loaded += [other for name in each.needed if (other := own.get(name)) and other not in loaded]
+    return [
+        each
+        for each in libraries
+        if (major := major_of(_name(each))) and major != setting.cuda[0] and each not in loaded
+        and not is_at_home(major, setting)
+    ]  # fmt: skip

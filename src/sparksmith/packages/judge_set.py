@@ -1,25 +1,28 @@
-"""Do packages go together: one CUDA major, a torch where one is needed, each other's bounds, libraries from outside."""
+"""Do packages go together: one CUDA major, a torch where one is needed, each other's bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from sparksmith.packages.facts import PackageFacts
-from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, own_libraries, some
-from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, major_of, provided, torch_cuda, used_libraries
+from sparksmith.packages.finding import Evidence, Finding, Kind, Setting, Verdict, own_libraries, some
+from sparksmith.packages.judge_cuda import (
+    OF_TORCH,
+    names_of,
+    needs_of_cuda,
+    provided,
+    torch_cuda,
+)
+from sparksmith.packages.judge_libraries import check_cuda_libraries
 from sparksmith.packages.judge_source import is_source
-from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolution import Fallback
 from sparksmith.policy.targets import Target
-
-# a wheel alone; wheels that happen to lie together; a list that an installer is to take; what is installed
-Kind = Literal["wheel", "folder", "list", "environment"]
 
 
 def setting_of(
@@ -27,11 +30,26 @@ def setting_of(
 ) -> Setting:
     """What the packages are judged against: a set's own torch gives the CUDA, the target does where there is none."""
     python = python or target.python
-    if kind != "wheel":
-        for package in packages:
-            if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
-                return Setting(target, python, cuda, f"as torch {package.version} is", of_torch=True)
-    return Setting(target, python, target.cuda, f"{target.name}'s, with driver {target.driver}", of_torch=False)
+    of_target = Setting(
+        target, python, target.cuda, f"{target.name}'s, with driver {target.driver}", of_torch=False, kind=kind
+    )
+    if kind == "wheel":
+        return of_target
+    brought: set[str] = set()
+    wanted: set[str] = set()
+    for package in packages:
+        own = provided(package)
+        brought |= {name for each in own_libraries(package, target) for name in names_of(each)}
+        wanted |= {name for each in own_libraries(package, target) for name in each.needed if name not in own}
+    unseen = tuple(
+        package.name for package in packages
+        if (is_source(package) and package.compiles != ()) or (package.problems and not package.libraries)
+    )  # fmt: skip
+    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted), unseen=unseen)
+    for package in packages:
+        if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
+            return replace(of_set, cuda=cuda, cuda_of=f"as torch {package.version} is", of_torch=True)
+    return of_set
 
 
 def check_set(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) -> Iterator[Finding]:
@@ -39,16 +57,14 @@ def check_set(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) ->
     yield from _check_majors(packages, setting)
     yield from _check_torch(packages, setting, kind)
     if kind == "list":  # of what is installed, the loader's own search says more (loading.py)
-        yield from _check_libraries(packages, setting)
+        yield from check_cuda_libraries(packages, setting)
     yield from _check_bounds(packages, setting, kind)
 
 
 def _check_majors(packages: Sequence[PackageFacts], setting: Setting) -> Iterator[Finding]:
     users: dict[int, list[tuple[PackageFacts, str]]] = {}
     for package in packages:
-        inside = provided(package)
-        needs = {name for library in used_libraries(package, setting) for name in library.needed if name not in inside}
-        majors = {major: name for name in sorted(needs) if (major := major_of(name))}
+        majors = {major: name for _, name, major in sorted(needs_of_cuda(package, setting), key=lambda need: need[1])}
         if setting.cuda[0] not in majors:  # with libraries for several it takes its own
             for major, name in majors.items():
                 users.setdefault(major, []).append((package, name))
@@ -87,38 +103,6 @@ def _check_torch(packages: Sequence[PackageFacts], setting: Setting, kind: Kind)
         )  # fmt: skip
 
 
-def _check_libraries(packages: Sequence[PackageFacts], setting: Setting) -> Iterator[Finding]:
-    """CUDA libraries that nothing in the set brings: they have to come from the system's toolkit."""
-    inside = {name for package in packages for name in provided(package)}
-    missing: dict[str, tuple[str, str]] = {}
-    for package in packages:
-        for library in used_libraries(package, setting):
-            for name in library.needed:
-                if name in inside or not OF_CUDA.fullmatch(name) or major_of(name) not in (None, setting.cuda[0]):
-                    continue
-                missing.setdefault(name, (package.name, library.path))
-    if missing:
-        askers = sorted({name for name, _ in missing.values()})
-        yield Finding(
-            Verdict.NOTE, "library-missing", f"no package brings {some(sorted(missing))}, needed by {some(askers)}",
-            "a package in the set that brings it, or a CUDA toolkit on the machine",
-            f"install the CUDA {setting.cuda[0]} toolkit, or the nvidia packages that hold them",
-            tuple(Evidence(path, f"NEEDED {name}") for name, (_, path) in sorted(missing.items())[:3]),
-        )  # fmt: skip
-
-
-def check_missing(missing: Sequence[MissingLibrary]) -> Iterator[Finding]:
-    """What no loader would find in an environment, a finding for each package."""
-    for package in dict.fromkeys(each.package for each in missing):
-        own = [each for each in missing if each.package == package]
-        yield Finding(
-            Verdict.NOTE, "library-missing", some((each.sentence() for each in own), 1),
-            "every library that it needs, where the loader looks",
-            "install what brings them, or name their folder in LD_LIBRARY_PATH",
-            tuple(Evidence(each.library, f"NEEDED {each.needed}") for each in own[:3]),
-        )  # fmt: skip
-
-
 def check_fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[Finding]:
     """Where a resolver settled for less than the newest without a word: findings of the rule fallback."""
     for fallback in fallbacks:
@@ -130,12 +114,23 @@ def check_fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def check_unseen(unseen: Sequence[str]) -> Iterator[Finding]:
+    """What only source distributions ask for, and nobody looked at: with it nobody can tell."""
+    if unseen:
+        yield Finding(
+            Verdict.UNKNOWN, "source", f"what only source distributions ask for was not looked at: {some(unseen)}",
+            "everything that an installer would bring",
+            f"audit it by itself, and what its source distributions ask for: sparksmith audit {unseen[0]!r}",
+            tuple(Evidence("Requires-Dist of a source distribution", each) for each in unseen[:3]),
+        )  # fmt: skip
+
+
 def _check_bounds(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) -> Iterator[Finding]:
     """Requirements between packages of the set that their versions break; a finding for each package that asks."""
     versions: dict[str, str] = {canonicalize_name(package.name): package.version for package in packages}
     environment = Platform(setting.target.machine, setting.target.glibc, setting.python).environment()
     for package in packages:
-        broken = list(_broken(package, versions, environment))
+        broken = list(dict.fromkeys(_broken(package, versions, environment)))  # once with each extra's marker
         if broken:
             told = some(f"{asked}, and here is {found}" for asked, found in broken)
             names = some(sorted({Requirement(asked).name for asked, _ in broken}))

@@ -29,10 +29,10 @@ DRIVER = re.compile(
     r"^lib(?:cuda|cudadebugger|nvcuvid|nvoptix|nvidia-[\w-]+|nvcudla|nvdla\w*|nvsci\w+|nvbufsurface\w*|nvbuf_\w+|tegra\w*"
     r"|EGL_nvidia|GLX_nvidia)\.so(?:\.[\d.]+)?$"
 )
-# What manylinux lets a wheel expect of a system (auditwheel's manylinux_2_28 policy), and gcc's; believed where the
-# system's own folders cannot be looked into.
+# What manylinux lets a wheel expect of a system (auditwheel's manylinux_2_28 policy), what that needs (libX11 needs
+# libxcb), and gcc's; believed where the system's own folders cannot be looked into.
 EXPECTED = re.compile(
-    r"^lib(?:stdc\+\+|gcc_s|gomp|atomic|gfortran|quadmath|z|expat|X11|Xext|Xrender|ICE|SM|GL|EGL|OpenGL|gobject-2\.0"
+    r"^lib(?:stdc\+\+|gcc_s|gomp|atomic|gfortran|quadmath|z|expat|X11|xcb|Xext|Xrender|ICE|SM|GL|EGL|OpenGL|gobject-2\.0"
     r"|gthread-2\.0|glib-2\.0|numa|ssl|crypto|ffi|bz2|lzma|sqlite3|uuid|ncursesw?|tinfo|readline)\.so\.[\d.]+$"
 )
 # What `import torch` loads from nvidia-* packages before anything else asks for it, and its own libraries.

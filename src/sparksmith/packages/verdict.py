@@ -13,12 +13,14 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from sparksmith.packages.facts import PackageFacts
-from sparksmith.packages.finding import Finding, Setting, Verdict, worst
+from sparksmith.packages.finding import Finding, Kind, Setting, Verdict, worst
+from sparksmith.packages.judge_amd import check_amd
 from sparksmith.packages.judge_code import LibraryVerdict, check_code, check_tools, list_libraries
 from sparksmith.packages.judge_cuda import check_cuda
 from sparksmith.packages.judge_faults import check_resolution, check_versions, explain
+from sparksmith.packages.judge_libraries import check_libraries, check_missing
 from sparksmith.packages.judge_platform import check_platform
-from sparksmith.packages.judge_set import Kind, check_fallbacks, check_missing, check_set, setting_of
+from sparksmith.packages.judge_set import check_fallbacks, check_set, check_unseen, setting_of
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.resolution import Fallback
 from sparksmith.policy.faults import load_faults
@@ -90,6 +92,8 @@ def judge_package(package: PackageFacts, setting: Setting) -> PackageVerdict:
     found = [
         *check_platform(package, setting),
         *check_cuda(package, setting),
+        *check_amd(package, setting),
+        *check_libraries(package, setting),
         *check_code(package, setting),
         *check_tools(package, setting),
     ]
@@ -112,13 +116,15 @@ def judge(
     platform: str | None = None,
     fallbacks: Sequence[Fallback] = (),
     missing: Sequence[MissingLibrary] = (),
+    unseen: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> SetVerdict:
     """All packages: the worst of each and of what is wrong among them.
 
     `python` is an environment's own where it is not the target's, `missing` what its loader would not find; `platform`
-    what a list was resolved for, as uv spells it, `fallbacks` where that settled for less. A lone wheel (kind `wheel`)
-    is judged against the target's CUDA, everything else against its own torch's.
+    what a list was resolved for, as uv spells it, `fallbacks` where that settled for less, `unseen` requirements of its
+    source distributions that nobody looked at. A lone wheel (kind `wheel`) is judged against the target's CUDA,
+    everything else against its own torch's.
     """
     faults = load_faults()
     setting = setting_of(packages, target, kind, python)
@@ -130,7 +136,7 @@ def judge(
     if kind != "wheel":
         findings += (explain(each, _askers(each, by_name), faults) for each in check_set(packages, setting, kind))
         findings += check_versions(by_name, setting, faults, alone=False)
-    findings += [*check_missing(missing), *check_fallbacks(fallbacks)]
+    findings += [*check_missing(missing), *check_fallbacks(fallbacks), *check_unseen(unseen)]
     if platform is not None:
         findings += check_resolution(platform, setting, faults)
     whole = worst([*(each.verdict for each in verdicts), *(each.verdict for each in findings)])

@@ -50,6 +50,7 @@ DYNAMIC_AT_MOST = 4096
 NEEDED_AT_MOST = 1024
 VERSIONS_AT_MOST = 8192
 STRING_AT_MOST = 4096
+RUN_PATH_AT_MOST = 1 << 16  # TensorFlow 2.21's names the folders of CUDA's packages again and again
 SECTION_NAMES_AT_MOST = 1 << 20
 
 
@@ -210,7 +211,7 @@ def _read_dynamic(elf: _Elf) -> dict[str, Any]:
     return {
         "soname": text.at(single["DT_SONAME"]) if "DT_SONAME" in single else None,
         "needed": tuple(filter(None, map(text.at, needed[:NEEDED_AT_MOST]))),
-        "rpath": tuple(filter(None, (text.at(rpath) or "").split(":"))) if rpath is not None else (),
+        "rpath": text.folders_at(rpath) if rpath is not None else (),
         "glibc": _read_glibc(elf, text, single),
     }
 
@@ -236,6 +237,17 @@ class _Strings:
             self.damaged = True
             return None
         return plain(raw[:end].decode("utf-8", "backslashreplace"))
+
+    def folders_at(self, place: int) -> tuple[str, ...]:
+        """The folders of a run path, escaped; of one that is absurdly long those that stand first, without a word."""
+        raw = self.elf.source.at(self.offset + place, min(RUN_PATH_AT_MOST, max(0, self.size - place)))
+        if b"\0" not in raw:
+            if len(raw) < RUN_PATH_AT_MOST:
+                self.at(place)  # says that it lies outside
+                return ()
+            raw = raw[: raw.rfind(b":") + 1]
+        whole = plain(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"), RUN_PATH_AT_MOST)
+        return tuple(filter(None, whole.split(":")))
 
 
 def plain(text: str, at_most: int = STRING_AT_MOST) -> str:
