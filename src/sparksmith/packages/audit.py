@@ -37,6 +37,7 @@ from sparksmith.policy.load import Stack, audited_file, stack_file
 from sparksmith.policy.targets import Target
 
 STACK_VERSION = 1
+SOURCES_DEEP = 4  # sources that ask for sources: tensorrt, tensorrt-cu13, tensorrt-cu13-libs
 HEAD_BYTES = 4096  # uv writes its command into the first lines of what it compiles
 UV_PLATFORM = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)", re.MULTILINE)
 PYTHON = re.compile(r"(\d+)\.(\d+)")
@@ -85,12 +86,18 @@ def audit(
         )
     say(f"looking at {len(found.packages)} packages" if len(found.packages) > 1 else "looking at one package")
     gathered = gather(found, known, progress=progress)
-    if isinstance(subject, Asked) and (more := asked_by_sources(gathered, platform)):
+    rounds = SOURCES_DEEP
+    while rounds and isinstance(subject, Asked) and (more := asked_by_sources(gathered, platform)):
         say(f"resolving with what sources ask for: {', '.join(line.name for line in more)}")
-        wider = replace(subject.requirements, lines=(*subject.requirements.lines, *more))
-        with contextlib.suppress(SparksmithError):  # then they stay a note
-            found = resolve(replace(subject, requirements=wider), platform, known)
-            gathered = gather(found, known, progress=progress)
+        subject = replace(
+            subject, requirements=replace(subject.requirements, lines=(*subject.requirements.lines, *more))
+        )
+        rounds -= 1
+        try:
+            found = resolve(subject, platform, known)
+        except SparksmithError:  # then they stay a note
+            break
+        gathered = gather(found, known, progress=progress)
     file = subject.file if isinstance(subject, Asked) else None
     return judge_resolution(found, gathered, target, shown, resolved_for=compiled_for(file) if file else None)
 
