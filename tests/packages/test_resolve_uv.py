@@ -53,7 +53,7 @@ def fake(monkeypatch):
     def install(*answers):
         made = FakeUv(*answers)
         monkeypatch.setattr(uv, "find_uv", lambda: "/somewhere/uv")
-        for name in ("compile_for", "newest_of"):
+        for name in ("compile_for", "newest_of", "versions_beside"):
             plain = getattr(uv, name)
             monkeypatch.setattr(resolving, name, lambda *a, plain=plain, **more: plain(*a, **more, ask=made))
         return made
@@ -117,7 +117,7 @@ def test_who_holds_a_version_back():
 
 
 def test_a_package_with_source_only_is_left_out_and_named(fake):
-    asked = fake(Answer(1, "", NO_WHEELS), only(VLLM, "torch"), NEWEST)
+    asked = fake(Answer(1, "", NO_WHEELS), only(VLLM, "torch"), NEWEST, only(NEWEST, "flash-attn"))
     found = resolve(read_subject(["flash-attn", "torch"]), SPARK, KnownWheels(""))
     assert asked.files[1] == "flash-attn\ntorch\n|flash-attn\n"
     flash = by_name(found)["flash-attn"]
@@ -156,7 +156,7 @@ def test_an_old_wheel_is_not_taken_where_an_install_would_build_the_newest(fake)
         '[[packages]]\nname = "tensorboardx"\nversion = "1.8"\nwheels = [{ url = '
         '"https://index.example/tensorboardX-1.8-py2.py3-none-any.whl" }]\n'
     )
-    asked = fake(old, NEWEST, only(VLLM, "torch"))
+    asked = fake(old, NEWEST, only(VLLM, "torch"), only(NEWEST, "deepspeed"))
     found = resolve(read_subject(["deepspeed", "torch"]), SPARK, KnownWheels(""))
     assert asked.files[2] == "deepspeed\ntorch\n|deepspeed\n"
     assert set(by_name(found)) == {"deepspeed", "torch"}  # what only the old one asked for is gone
@@ -250,6 +250,64 @@ def test_a_project_is_handed_to_uv_with_its_extras(fake, tmp_path):
     assert argv[3] == str(file)
     assert argv[argv.index("--extra") + 1] == "chat" and argv[argv.index("--project") + 1] == str(tmp_path)
     assert "folder or a repository" in by_name(found)["vllm"].why_source
+
+
+def locked(name: str, version: str, *files: str) -> str:
+    """A package of a pylock; a file that is no wheel is its source."""
+    wheels = ", ".join(f'{{ url = "https://index.example/{file}" }}' for file in files if file.endswith(".whl"))
+    sdist = "".join(f'sdist = {{ url = "https://index.example/{f}" }}\n' for f in files if not f.endswith(".whl"))
+    return f'[[packages]]\nname = "{name}"\nversion = "{version}"\nwheels = [{wheels}]\n{sdist}'
+
+
+BINDING = locked("torch-tensorrt", "2.14.0", "torch_tensorrt-2.14.0-cp312-cp312-manylinux_2_28_aarch64.whl")
+OLD_SOURCE = locked("tensorrt", "11.1.0.106", "tensorrt-11.1.0.106.tar.gz")
+NEW_SOURCE = locked("tensorrt", "11.4.0.106", "tensorrt-11.4.0.106.tar.gz")
+
+
+def test_what_only_old_versions_stand_against_is_let_in_again(fake):
+    """uv names torch-tensorrt too, of which old versions have no wheel; its newest lacks tensorrt's alone, which has
+    no wheels at all, and is told in the version that torch-tensorrt allows."""
+    refused = Answer(1, "", (RESOLVER / "refused/torch-tensorrt.txt").read_text(encoding="utf-8"))
+    asked = fake(
+        refused, EMPTY, EMPTY + BINDING + NEW_SOURCE,  # nothing is left without both
+        EMPTY + BINDING + only(VLLM, "torch").removeprefix(EMPTY), only(NEWEST, "torch"),
+        EMPTY + BINDING + OLD_SOURCE, EMPTY + OLD_SOURCE,
+    )  # fmt: skip
+    found = by_name(resolve(read_subject(["torch-tensorrt"]), SPARK, KnownWheels("")))
+    assert [text.split("|")[1] for text in asked.files] == [
+        "",
+        "torch-tensorrt\ntensorrt\n",
+        "",
+        "tensorrt\n",
+        "",
+        "",
+        "",
+    ]
+    assert asked.files[5] == "torch-tensorrt==2.14.0\ntorch==2.10.0\ntensorrt\n|"
+    argv = asked.asked[5]
+    assert argv[argv.index("--only-binary") : argv.index("--python-version")] == [
+        "--only-binary", ":all:", "--no-binary", "tensorrt",
+    ]  # fmt: skip
+    assert asked.files[6] == "tensorrt==11.1.0.106\n|"
+    assert {name: each.version for name, each in found.items()} == {
+        "torch-tensorrt": "2.14.0", "torch": "2.10.0", "tensorrt": "11.1.0.106",
+    }  # fmt: skip
+    assert found["tensorrt"].source.file == "tensorrt-11.1.0.106.tar.gz"
+
+
+def test_a_source_that_uv_cannot_bound_is_told_in_its_newest_version(fake):
+    fake(Answer(1, "", NO_WHEELS), only(VLLM, "torch"), NEWEST, Answer(2, "", "error: an older uv"))
+    found = by_name(resolve(read_subject(["flash-attn", "torch"]), SPARK, KnownWheels("")))
+    assert found["flash-attn"].version == "2.8.3.post2"
+
+
+def test_what_uv_leaves_out_for_itself_alone_is_not_let_in_for_ever(fake):
+    """k2 1.23.4 wants a torch that has no wheel for this Python; the newest torch does not help."""
+    refused = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "torch"))
+    asked = fake(refused, EMPTY + locked("k2", "1", "k2-1-py3-none-any.whl"), only(NEWEST, "torch"))
+    found = by_name(resolve(read_subject(["k2"]), SPARK, KnownWheels("")))
+    assert len(asked.asked) == 3
+    assert found["torch"].wheel is not None  # its bounds tell what stands against it
 
 
 @pytest.mark.parametrize(

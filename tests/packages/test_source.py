@@ -281,8 +281,43 @@ def test_why_there_is_no_wheel_is_told_in_a_sentence(tmp_path):
     assert verdict_on(found.facts).findings[0].seen.startswith("none of its wheels fits (for win32 only): it is built")
 
 
-def test_bounds_of_a_source_are_no_failure(tmp_path):
-    source = PackageFacts("x", "9", "x-9.tar.gz", None, 1, compiles=(), requires=("y>=2",))
-    other = PackageFacts("y", "1", "y-1-py3-none-any.whl", None, 1, ("py3-none-any",))
-    found = judge([source, other], GB10, kind="list", subject="x")
+@pytest.mark.parametrize("asks", [True, False])
+def test_bounds_of_a_source_are_no_failure(asks):
+    """The audit itself looks at a source's newest version, on whichever side of the bound that stands."""
+    source = PackageFacts("x", "9", "x-9.tar.gz", None, 1, compiles=(), requires=("y>=2",) if asks else ())
+    wheel = PackageFacts(
+        "y", "1", "y-1-py3-none-any.whl", None, 1, ("py3-none-any",), requires=() if asks else ("X<9",)
+    )
+    found = judge([source, wheel], GB10, kind="list", subject="x")
     assert [(each.rule, each.verdict.value) for each in found.findings] == [("bounds", "runs with a note")]
+
+
+def test_a_bound_between_wheels_fails_beside_one_of_a_source():
+    source = PackageFacts("x", "9", "x-9.tar.gz", None, 1, compiles=())
+    wheel = PackageFacts("y", "1", "y-1-py3-none-any.whl", None, 1, ("py3-none-any",), requires=("x<9", "z>1"))
+    other = PackageFacts("z", "1", "z-1-py3-none-any.whl", None, 1, ("py3-none-any",))
+    (found,) = judge([source, wheel, other], GB10, kind="list", subject="x").findings
+    assert (found.rule, found.verdict.value) == ("bounds", "will not run")
+
+
+def test_what_a_source_of_a_source_asks_for_is_resolved_too(tmp_path):
+    """tensorrt asks for tensorrt-cu13, and that for tensorrt-cu13-libs: three sources, each told by the one before."""
+    chain = {"a": "b", "b": "c", "c": "d"}
+    sources = {name: WheelFile(f"{name}-1.tar.gz", str(place) * 64) for place, name in enumerate(chain)}
+    rows = [
+        format_row(PackageFacts(name, "1", file.file, file.sha256, 9, compiles=(), requires=(chain[name],)))
+        for name, file in sources.items()
+    ]
+    known = KnownWheels("\n".join(rows), tmp_path)
+
+    def resolve(subject, platform, known):
+        names = [line.name for line in subject.requirements.lines]
+        if "d" in names:
+            raise SparksmithError("uv finds no d")
+        return Resolution(platform, tuple(Chosen(n, "1", None, n, "it has no wheels", sources[n]) for n in names), "uv")
+
+    found = audit(["a"], GB10, known=known, resolve=resolve)
+    assert [each.name for each in found.packages] == ["a", "b", "c"]
+    assert (found.verdict, [each.seen for each in found.findings]) == (
+        "cannot tell", ["what only source distributions ask for was not looked at: d"],
+    )  # fmt: skip

@@ -29,7 +29,7 @@ from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels
 from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.known import KnownWheels
 from sparksmith.packages.platform import Platform
-from sparksmith.packages.requirements import Line, parse_requirement, read_requirements
+from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
 from sparksmith.packages.resolution import Resolution
 from sparksmith.packages.resolve import resolve, resolve_pinned
 from sparksmith.packages.verdict import SetVerdict, judge
@@ -88,17 +88,27 @@ def audit(
     gathered = gather(found, known, progress=progress)
     file = subject.file if isinstance(subject, Asked) else None
     for _ in range(ROUNDS_AT_MOST):
-        if not isinstance(subject, Asked) or not (more := asked_by_sources(gathered, platform)):
+        more = asked_by_sources(gathered, platform)
+        if not more or (wider := _with(subject, more)) is None:
             break
         say(f"resolving with what sources ask for: {', '.join(line.name for line in more)}")
-        wider = replace(subject.requirements, lines=(*subject.requirements.lines, *more))
-        subject = replace(subject, requirements=wider)
+        subject = wider
         try:
             found = resolve(subject, platform, known)
         except SparksmithError:
             break  # then nobody can tell what they would bring
         gathered = gather(found, known, progress=progress)
     return judge_resolution(found, gathered, target, shown, resolved_for=compiled_for(file) if file else None)
+
+
+def _with(subject: Asked | Project | Lock, more: Sequence[Line]) -> Asked | None:
+    """The same list with more lines: of a project what it asks for, unless it takes something from elsewhere; of a lock
+    nothing, for it is whole."""
+    if isinstance(subject, Asked):
+        return replace(subject, requirements=replace(subject.requirements, lines=(*subject.requirements.lines, *more)))
+    if isinstance(subject, Project) and not subject.sources:
+        return Asked(RequirementLines((*subject.lines, *more)))
+    return None
 
 
 def asked_by_sources(gathered: Sequence[Gathered], platform: Platform) -> list[Line]:

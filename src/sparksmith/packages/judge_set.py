@@ -128,6 +128,7 @@ def check_unseen(unseen: Sequence[str]) -> Iterator[Finding]:
 def _check_bounds(packages: Sequence[PackageFacts], setting: Setting, kind: Kind) -> Iterator[Finding]:
     """Requirements between packages of the set that their versions break; a finding for each package that asks."""
     versions: dict[str, str] = {canonicalize_name(package.name): package.version for package in packages}
+    sources = {canonicalize_name(package.name) for package in packages if is_source(package)}
     environment = Platform(setting.target.machine, setting.target.glibc, setting.python).environment()
     for package in packages:
         broken = list(dict.fromkeys(_broken(package, versions, environment)))  # once with each extra's marker
@@ -136,9 +137,10 @@ def _check_bounds(packages: Sequence[PackageFacts], setting: Setting, kind: Kind
             names = some(sorted({Requirement(asked).name for asked, _ in broken}))
             where = package.file or package.name
             # what is installed may run all the same; a list like this no installer takes. Of a source the newest is
-            # looked at, where an installer would go back to one that goes with the rest
+            # looked at, where an installer would go back to one that goes with the rest: whichever of the two it is
+            settled = any(canonicalize_name(Requirement(asked).name) not in sources for asked, _ in broken)
             yield Finding(
-                Verdict.FAILS if kind == "list" and not is_source(package) else Verdict.NOTE, "bounds",
+                Verdict.FAILS if kind == "list" and settled and not is_source(package) else Verdict.NOTE, "bounds",
                 f"{package.name} {package.version} asks for {told}",
                 "versions that go together", f"resolve {package.name} and {names} together",
                 tuple(Evidence(where, f"METADATA: Requires-Dist: {asked}") for asked, _ in broken[:3]),

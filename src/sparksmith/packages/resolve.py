@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
 
@@ -15,7 +15,7 @@ from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.requirements import Line, read_requirements
 from sparksmith.packages.resolution import Chosen, Fallback, Resolution, WheelFile, best_wheel, why_no_wheel
-from sparksmith.packages.uv import Found, compile_for, newest_of
+from sparksmith.packages.uv import Found, compile_for, newest_of, versions_beside
 
 ANYWHERE = ("-py3-none-any.whl", "-py2.py3-none-any.whl")
 
@@ -74,62 +74,120 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     uv may not build here, so it goes back to the last version with a wheel, where an install would build the newest.
     Such a package is left out and named with the version that would be built, and the rest is resolved without it.
     """
-    lines = _lines(subject, platform)
-    bounds = {} if isinstance(subject, Project) else _bounds(subject, platform)
-    by_name = {line.name: line for line in lines}
-    elsewhere = {line.name: why for line in lines if (why := _elsewhere(line))}
-    if isinstance(subject, Project):
-        elsewhere |= dict.fromkeys(subject.sources, "[tool.uv.sources] takes it from a folder or a repository")
-    found = _compile(subject, lines, platform, sorted(elsewhere))
-    wanted = {package.name: package.name for package in found.packages if not package.elsewhere}
-    wanted |= {name: _versions(name, by_name.get(name), bounds) for name in found.without}
-    options = () if isinstance(subject, Project) else subject.requirements.options
-    newest = newest_of(dict(sorted(wanted.items())), platform, options=options)
+    question = _Question.of(subject, platform)
+    found = question.compile()
+    newest = question.newest(found, {})
+    barred: set[str] = set()  # of these no wheel fits that is asked for
+    while more := _unfit(found, newest, platform):
+        # uv names all that stood in its way, also for old versions: what has a wheel today is let in again
+        barred |= more
+        found = question.compile(barred)
+        newest |= question.newest(found, newest)
 
-    allowed = {
-        name: locked for name, locked in newest.items()
-        if name not in bounds or bounds[name].contains(locked.version, prereleases=True)
-    }  # fmt: skip
-    fallbacks = _fallbacks(found, allowed, by_name, platform)
+    allowed = {name: locked for name, locked in newest.items() if question.allows(name, locked.version)}
+    fallbacks = question.fallbacks(found, allowed)
     built = {fallback.name for fallback in fallbacks if fallback.kind == "source"}
-    without = {*found.without, *built}
+    without = {*found.without, *barred, *built}
     if built:
-        found = _compile(subject, lines, platform, sorted({*elsewhere, *without}))
+        found = question.compile(without)
         without |= set(found.without)
         fallbacks = [
             *(fallback for fallback in fallbacks if fallback.kind == "source"),
-            *_fallbacks(found, allowed, by_name, platform),
+            *question.fallbacks(found, allowed),
         ]
-    chosen = [_choose(package, by_name.get(package.name), platform) for package in found.packages]
-    chosen += [_source(name, by_name.get(name), newest.get(name), platform) for name in without]
-    chosen += [Chosen(name, "", None, _text(by_name, name), why) for name, why in elsewhere.items() if name in by_name]
+    newest |= question.bounded_sources(found, without, newest)
+    lines, elsewhere = question.lines, question.elsewhere
+    chosen = [_choose(package, lines.get(package.name), platform) for package in found.packages]
+    chosen += [_source(name, lines.get(name), newest.get(name), platform) for name in without]
+    chosen += [
+        Chosen(name, "", None, str(lines[name].requirement), why) for name, why in elsewhere.items() if name in lines
+    ]
     notes = () if isinstance(subject, Project) else subject.requirements.left_out
     ordered = sorted(chosen, key=lambda package: package.name)
     return Resolution(platform, tuple(ordered), "uv", tuple(sorted(fallbacks, key=lambda f: f.name)), notes)
 
 
-def _compile(subject: Asked | Project, lines: Iterable[Line], platform: Platform, exclude: Sequence[str]) -> Found:
-    if isinstance(subject, Project):
-        return compile_for(platform, subject.file, extras=subject.extras, exclude=exclude)
-    asked = subject.requirements
-    lines = list(lines)
-    text = "".join(f"{line}\n" for line in (*asked.options, *(str(line.requirement) for line in lines)))
-    pinned = all(line.pinned and line.hashes for line in lines)  # then the file is the whole set
-    return compile_for(platform, text, constraints=asked.constraints, exclude=exclude, dependencies=not pinned)
+@dataclass(frozen=True)
+class _Question:
+    """What uv is asked, several times over: the requirements by name, what constraint files allow, the lines about
+    indexes, and what is left to others and why."""
+
+    subject: Asked | Project
+    platform: Platform
+    lines: Mapping[str, Line]
+    bounds: Mapping[str, SpecifierSet]
+    options: tuple[str, ...]
+    elsewhere: Mapping[str, str]
+
+    @staticmethod
+    def of(subject: Asked | Project, platform: Platform) -> _Question:
+        asked: Iterable[Line] = subject.lines if isinstance(subject, Project) else subject.requirements.lines
+        lines = {line.name: line for line in asked if line.wanted_on(platform)}
+        elsewhere = {name: why for name, line in lines.items() if (why := _elsewhere(line))}
+        if isinstance(subject, Project):
+            elsewhere |= dict.fromkeys(subject.sources, "[tool.uv.sources] takes it from a folder or a repository")
+            return _Question(subject, platform, lines, {}, (), elsewhere)
+        return _Question(
+            subject, platform, lines, _bounds(subject, platform), subject.requirements.options, elsewhere
+        )  # fmt: skip
+
+    def compile(self, exclude: Iterable[str] = ()) -> Found:
+        """uv's answer without some packages."""
+        without = sorted({*self.elsewhere, *exclude})
+        if isinstance(self.subject, Project):
+            return compile_for(self.platform, self.subject.file, extras=self.subject.extras, exclude=without)
+        asked = self.subject.requirements
+        lines = [line for line in asked.lines if line.wanted_on(self.platform)]
+        text = "".join(f"{line}\n" for line in (*asked.options, *(str(line.requirement) for line in lines)))
+        pinned = all(line.pinned and line.hashes for line in lines)  # then the file is the whole set
+        return compile_for(
+            self.platform, text, constraints=asked.constraints, exclude=without, dependencies=not pinned
+        )  # fmt: skip
+
+    def newest(self, found: Found, known: Mapping[str, Locked]) -> dict[str, Locked]:
+        """The newest version of each package; of what was left out, of the versions that are asked for."""
+        wanted = {package.name: package.name for package in found.packages if not package.elsewhere}
+        wanted |= {name: self._versions(name) for name in found.without}
+        unknown = {name: wanted[name] for name in sorted(wanted.keys() - known.keys())}
+        return newest_of(unknown, self.platform, options=self.options) if unknown else {}
+
+    def bounded_sources(self, found: Found, without: Iterable[str], newest: Mapping[str, Locked]) -> dict[str, Locked]:
+        """The sources of which the rest of the set wants another version than the newest, in the one that it allows."""
+        sources = {
+            name: self._versions(name)
+            for name in sorted(without)
+            if name in newest and newest[name].sdist and not best_wheel(newest[name].wheels, self.platform)
+            if name not in self.lines or not self.lines[name].pinned
+        }
+        others = sorted({*self.elsewhere, *without} - sources.keys())
+        versions = versions_beside(found.packages, sources, self.platform, options=self.options, exclude=others)
+        wanted = {name: f"{name}=={version}" for name, version in versions.items() if version != newest[name].version}
+        return newest_of(wanted, self.platform, options=self.options) if wanted else {}
+
+    def fallbacks(self, found: Found, newest: Mapping[str, Locked]) -> list[Fallback]:
+        return [
+            fallback
+            for package in found.packages
+            if not package.elsewhere and package.name in newest
+            if (fallback := find_fallback(
+                package, newest[package.name], self.lines.get(package.name), self.platform
+            ))
+        ]  # fmt: skip
+
+    def allows(self, name: str, version: str) -> bool:
+        """Whether the constraint files do."""
+        return name not in self.bounds or self.bounds[name].contains(version, prereleases=True)
+
+    def _versions(self, name: str) -> str:
+        """The versions of a package that are asked for, on any platform."""
+        asked = self.lines[name].requirement.specifier if name in self.lines else SpecifierSet()
+        return f"{name}{asked & self.bounds.get(name, SpecifierSet())}"
 
 
-def _fallbacks(found: Found, newest: dict[str, Locked], by_name: dict[str, Line], platform: Platform) -> list[Fallback]:
-    return [
-        fallback
-        for package in found.packages
-        if not package.elsewhere and package.name in newest
-        if (fallback := find_fallback(package, newest[package.name], by_name.get(package.name), platform))
-    ]
-
-
-def _lines(subject: Asked | Project, platform: Platform) -> list[Line]:
-    lines: Iterable[Line] = subject.lines if isinstance(subject, Project) else subject.requirements.lines
-    return [line for line in lines if line.wanted_on(platform)]
+def _unfit(found: Found, newest: Mapping[str, Locked], platform: Platform) -> set[str]:
+    """Of the packages that were left out, those without a wheel that fits, where there are others beside them."""
+    fitting = {name for name in found.without if name in newest and best_wheel(newest[name].wheels, platform)}
+    return set(found.without) - fitting if fitting else set()
 
 
 def _elsewhere(line: Line) -> str:
@@ -153,12 +211,6 @@ def _choose(package: Locked, line: Line | None, platform: Platform) -> Chosen:
     return replace(package, wheels=wheels, sdist=source).choose(platform, asked)
 
 
-def _versions(name: str, line: Line | None, bounds: Mapping[str, SpecifierSet]) -> str:
-    """The versions of a package that are asked for, on any platform."""
-    asked = line.requirement.specifier if line is not None else SpecifierSet()
-    return f"{name}{asked & bounds.get(name, SpecifierSet())}"
-
-
 def _bounds(asked: Asked, platform: Platform) -> dict[str, SpecifierSet]:
     """What the constraint files of a list allow, by name."""
     bounds: dict[str, SpecifierSet] = {}
@@ -180,7 +232,3 @@ def _source(name: str, line: Line | None, would_be: Locked | None, platform: Pla
         return Chosen(name, would_be.version, None, asked, why, would_be.sdist, would_be.foreign)
     pinned = line.pinned if line else None
     return Chosen(name, pinned or "", None, asked, "no version that is asked for has a wheel that fits")
-
-
-def _text(by_name: dict[str, Line], name: str) -> str:
-    return str(by_name[name].requirement) if name in by_name else ""

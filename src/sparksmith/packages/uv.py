@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from packaging.utils import canonicalize_name
-
 import sparksmith
 from sparksmith.base.command import Answer, ask
 from sparksmith.base.errors import SparksmithError
-from sparksmith.base.redact import redact_text
 from sparksmith.packages.locks import Locked, parse_pylock
 from sparksmith.packages.platform import Platform
+from sparksmith.packages.refusals import explain_failure, names_without_wheels
 
 TIMEOUT_SECONDS = 600.0
 OLDEST_PYTHON = "3.8"  # that wheels of today's indexes are looked for
-NEEDS_BUILD = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
-NO_MATCH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:[<>=!~]\S*)? (?:has|have) no wheels with a matching")
-OFFLINE = re.compile(r"dns error|Connection refused|client error \(Connect\)|network was disabled|timed out", re.I)
 COMMON = (
     "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-python-downloads", "--quiet", "--color", "never",
 )  # fmt: skip
@@ -140,18 +134,58 @@ def newest_of(
     return newest
 
 
+def versions_beside(
+    chosen: Iterable[Locked],
+    sources: Mapping[str, str],
+    platform: Platform,
+    *,
+    options: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    uv: str | None = None,
+    ask: Ask = ask,
+) -> dict[str, str]:
+    """The version that an installer would build of each source, beside packages that are chosen already.
+
+    `sources` are requirements by name, as in `newest_of`; what the chosen ask for bounds them. Their metadata is left
+    empty, so that nothing is built for it; what uv cannot say is left out.
+    """
+    pins = [f"{package.name}=={package.version}" for package in chosen if not package.elsewhere and package.version]
+    if not sources or not pins:
+        return {}
+    only = [word for name in sources for word in ("--no-binary", name)]
+    answer = _ask_aside(
+        uv or find_uv(), sources, [*options, *pins, *sources.values()], exclude,
+        ["--only-binary", ":all:", *only, "--python-version", platform.python_text,
+         "--python-platform", platform.uv_name], ask,
+    )  # fmt: skip
+    if not answer.ok:
+        return {}
+    with contextlib.suppress(SparksmithError):
+        return {found.name: found.version for found in parse_answer(answer.stdout, platform) if found.name in sources}
+    return {}
+
+
 def _list_files(program: str, requirements: Mapping[str, str], python: str, options: Sequence[str], ask: Ask) -> Answer:
     """uv's answer to which files the newest versions have, for every platform."""
+    words = ["--universal", "--no-deps", "--python-version", python]
+    return _ask_aside(program, requirements, [*options, *requirements.values()], (), words, ask)
+
+
+def _ask_aside(
+    program: str, empty: Iterable[str], lines: Iterable[str], exclude: Sequence[str], words: Sequence[str], ask: Ask
+) -> Answer:
+    """uv's answer in a project of its own, where the packages of `empty` have empty metadata."""
     with TemporaryDirectory(prefix="sparksmith-") as scratch:
         folder = Path(scratch)
-        metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in requirements)
+        metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in empty)
         (folder / "pyproject.toml").write_text(f"[tool.uv]\ndependency-metadata = [{metadata}]\n", encoding="utf-8")
-        asked = folder / "requirements.in"
-        asked.write_text("".join(f"{line}\n" for line in (*options, *requirements.values())), encoding="utf-8")
+        asked, listed = folder / "requirements.in", folder / "excluded.txt"
+        asked.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        listed.write_text("".join(f"{name}\n" for name in exclude), encoding="utf-8")
         return ask(
             [
-                program, "pip", "compile", str(asked), *COMMON, "--universal", "--no-deps",
-                "--python", sys.executable, "--python-version", python, "--project", str(folder),
+                program, "pip", "compile", str(asked), *COMMON, *words, "--python", sys.executable,
+                "--project", str(folder), *(["--excludes", str(listed)] if exclude else []),
             ],
             TIMEOUT_SECONDS,
         )  # fmt: skip
@@ -165,27 +199,3 @@ def parse_answer(text: str, platform: Platform) -> list[Locked]:
         raise SparksmithError(
             f"uv answered with what is no pylock.toml: {error}", "uv 0.6.15 or newer is needed"
         ) from None
-
-
-def names_without_wheels(stderr: str) -> list[str]:
-    """The packages that uv could only build, or that have wheels for other platforms only, from its words."""
-    found = [*NEEDS_BUILD.findall(stderr), *NO_MATCH.findall(stderr)]
-    return list(dict.fromkeys(canonicalize_name(name) for name in found))
-
-
-def explain_failure(answer: Answer, platform: Platform) -> SparksmithError:
-    """uv's reason as an error of ours, without secrets."""
-    said = redact_text(answer.stderr.strip()) or f"it ended with code {answer.code}"
-    lines = [line.removeprefix("error: ") for line in said.splitlines() if not line.startswith("warning:")]
-    shown = "\n  ".join(lines[:12])
-    if OFFLINE.search(said):
-        return SparksmithError(
-            f"uv cannot reach the package index:\n  {shown}",
-            "without a network: audit a uv.lock, or a requirements file with every version pinned and hashed",
-        )
-    hint = None
-    if "was not found in the package registry" in said:
-        hint = "look at the spelling; another index is named in uv's settings (uv.toml), or by a line in the file"
-    elif "has no wheels with a matching" in said or "Requires-Python" in said or "the requested Python version" in said:
-        hint = "ask for other versions; or for another Python: a target of your own with python = (--target FILE)"
-    return SparksmithError(f"uv finds no set of packages for {platform.describe()}:\n  {shown}", hint)
