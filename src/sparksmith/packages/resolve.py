@@ -152,12 +152,12 @@ class _Question:
         return newest_of(unknown, self.platform, options=self.options) if unknown else {}
 
     def bounded_sources(self, found: Found, without: Iterable[str], newest: Mapping[str, Locked]) -> dict[str, Locked]:
-        """The sources of which the rest of the set wants another version than the newest, in the one that it allows."""
+        """The packages left out of which the rest of the set wants another version than the newest, in the one that it
+        allows: hydra-core wants antlr4-python3-runtime 4.9, which has no wheel, where the newest has one."""
         sources = {
             name: self._versions(name)
             for name in sorted(without)
-            if name in newest and newest[name].sdist and not best_wheel(newest[name].wheels, self.platform)
-            if name not in self.lines or not self.lines[name].pinned
+            if name in newest and (name not in self.lines or not self.lines[name].pinned)
         }
         others = sorted({*self.elsewhere, *without} - sources.keys())
         versions = versions_beside(found.packages, sources, self.platform, options=self.options, exclude=others)
