@@ -53,6 +53,10 @@ AUDITED = {
     "cuda-major-mixed": ("sample", "1.0", {"sample/_C.abi3.so": FOR_12}, {}, ["cuda-major-mixed"], "sample: it needs"),
     "sgl-kernel-cuda12": ("sgl-kernel", "0.3.21", {"sgl_kernel/ops.abi3.so": FOR_12}, {}, ["sgl-kernel-cuda12"], ""),
     "cupy-cuda12x": ("cupy-cuda12x", "13.6.0", {"cupy/_core/core.abi3.so": FOR_12}, {}, ["cupy-cuda12x"], "cupy"),
+    "cupy-cuda11x": (
+        "cupy-cuda11x", "13.6.0", {"cupy/_core/core.abi3.so": make_elf(needed=["libcublas.so.11"])}, {},
+        ["cupy-cuda11x"], "libcublas.so.11",
+    ),
     "vllm-before-0-20": ("vllm", "0.19.1", {"vllm/_C.abi3.so": CUDA_12}, {}, ["vllm-before-0-20"], "vllm 0.19.1"),
     "no-kernel-image": (
         "sample", "1.0", {"sample/_C.abi3.so": make_elf(fatbin=[cubin(90, "a")])}, {}, ["no-kernel-image"], "sample",

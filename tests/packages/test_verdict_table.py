@@ -223,11 +223,22 @@ def test_the_words_of_dead_code():
     facts = package("kernels", "1.0", library("kernels/_C.abi3.so", "sm_80", "sm_90a", "compute_120@9.2"))
     (found,) = judge([facts], GB10, kind="wheel", subject="x").packages
     assert found.findings[0].seen == (
-        "the only code for 12.1 is PTX that driver 580 cannot compile: sm_80, sm_90a, compute_120 (PTX 9.2)"
+        "the only code for 12.1 is PTX that driver 580 cannot compile: compute_120 (PTX 9.2)"
     )
     assert found.findings[0].fault == "ptx-too-new"
     assert found.findings[0].evidence[0].bytes == 6_000_000
+    assert found.findings[0].evidence[0].what == ".nv_fatbin: compute_120 (PTX 9.2), sm_80, sm_90a"
     assert found.libraries[0].code == ("sm_80", "sm_90a", "compute_120 (PTX 9.2)")
+
+
+def test_the_code_that_decides_is_not_cut_off():
+    """catboost and cupy-cuda11x have PTX for compute_90 behind finished code for ten older GPUs."""
+    old = [f"sm_{number}" for number in (35, 37, 50, 52, 53, 60, 61, 62, 70, 72)]
+    facts = package("catboost", "1.2.10", library("_catboost.so", *old, "compute_90@7.8"))
+    (found,) = judge([facts], GB10, kind="wheel", subject="x").packages
+    (finding,) = found.findings
+    assert (finding.rule, finding.seen) == ("ptx-only", "its only code for 12.1 is PTX: compute_90 (PTX 7.8)")
+    assert finding.evidence[0].what.startswith(".nv_fatbin: compute_90 (PTX 7.8), sm_35, sm_37")
 
 
 def test_made_code_is_read_as_it_is_meant():

@@ -143,10 +143,10 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             yield Finding(
                 Verdict.FAILS, "ptx-isa",
                 f"the only code for {capability(target)} is PTX that driver {target.driver} cannot compile: "
-                + _codes(newer[0]),
+                + _codes(newer[0], target),
                 f"PTX ISA {show_version(target.ptx_isa)} or older, or finished code ({_wanted(target)})",
                 f"a build with {_wanted(target)}, or for CUDA {show_version(target.cuda)}",
-                _evidence(newer),
+                _evidence(newer, target),
             )  # fmt: skip
             return
         called = _libraries_of_others(package, dead)
@@ -174,7 +174,7 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
             Verdict.RUNS if small and not dead else Verdict.NOTE, "ptx-only",
             f"its only code for {capability(target)} is PTX: {_codes(compiled[0], target)}",
             f"finished code ({_wanted(target)}); the driver compiles PTX at first use, and keeps the result",
-            evidence=_evidence(compiled),
+            evidence=_evidence(compiled, target),
         )  # fmt: skip
 
 
@@ -216,11 +216,14 @@ def _codes(library: LibraryFacts, target: Target | None = None) -> str:
     return some(dict.fromkeys(map(spell, codes)), 8)
 
 
-def _evidence(libraries: list[LibraryFacts]) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(library.path, f"{_sections(library)}: {_codes(library)}", _stored(library))
-        for library in libraries[:3]
-    )
+def _evidence(libraries: list[LibraryFacts], target: Target | None = None) -> tuple[Evidence, ...]:
+    """The code of the largest; with a target what fits it first, which decides and must not be cut off."""
+    found = []
+    for library in libraries[:3]:
+        codes = sorted(_in_order(library), key=lambda code: target is not None and not runs_on(code, target))
+        told = some(dict.fromkeys(map(spell, codes)), 8)
+        found.append(Evidence(library.path, f"{_sections(library)}: {told}", _stored(library)))
+    return tuple(found)
 
 
 def _libraries_of_others(package: PackageFacts, libraries: list[LibraryFacts]) -> list[str]:
