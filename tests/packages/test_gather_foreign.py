@@ -38,3 +38,28 @@ def test_with_a_source_it_would_be_built():
 
 def test_what_comes_from_a_repository_is_built():
     assert judged(Locked("x", "1.0", (), elsewhere="repository")).verdict == "cannot tell"
+
+
+def test_a_list_does_not_ask_to_be_resolved_as_it_was():
+    found = judged(Locked("faiss-gpu-cu12", "1.14.1", INTEL))
+    assert found.findings[0].fix == (
+        "there is no wheel of this version for aarch64, Python 3.12 and glibc 2.39, and no source: "
+        "ask for another version or another package, or build it from its repository"
+    )
+
+
+def test_a_wheel_for_linux_is_nearer_than_one_for_another_system():
+    """taichi 1.7.4: the wheels for macOS on ARM come first by their names."""
+    tags = ("cp312-cp312-macosx_11_0_arm64", "cp312-cp312-manylinux_2_27_x86_64", "cp310-cp310-manylinux_2_27_x86_64")
+    (finding,) = judged(Locked("taichi", "1.7.4", tuple(WheelFile(f"taichi-1.7.4-{tag}.whl") for tag in tags))).findings
+    assert finding.seen == "it is for x86_64, not for aarch64"
+    assert finding.evidence[0].what.startswith("tag cp312-cp312-manylinux_2_27_x86_64, cp310")
+
+
+def test_wheels_whose_names_are_none():
+    """k2 1.23.4: uv takes any of them, pip one at times; whom each is for cannot be told."""
+    found = judged(Locked("k2", "1.23.4", tuple(WheelFile(f"k2-1.23.4-py3.{n}-none-any.whl") for n in (9, 11))))
+    assert found.verdict == "cannot tell"
+    assert found.findings[0].seen == (
+        "nothing can be told of its wheels: they are named with tags that are not valid: py3.11, py3.9"
+    )

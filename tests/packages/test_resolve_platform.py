@@ -39,6 +39,9 @@ def test_the_platform_of_a_target():
         ("a-1-cp311-cp311-manylinux_2_28_aarch64.whl", "for Python cp311-cp311"),
         ("a-1-cp313-abi3-manylinux_2_28_aarch64.whl", "for Python cp313-abi3"),
         ("a-1-cp312-cp312t-manylinux_2_28_aarch64.whl", "for Python cp312-cp312t"),
+        ("k2-1.23.4-py3.11-none-any.whl", "named with a tag that is not valid: py3.11"),
+        ("k2-1.23.4-1-py3.11-none-any.whl", "named with a tag that is not valid: py3.11"),
+        ("a-1-py3-none.whl", "not named as a wheel is: a-1-py3-none.whl"),
     ],
 )
 def test_what_fits_and_why_not(file, why):
@@ -71,3 +74,18 @@ def test_the_nearest_reason_is_told():
     assert why_no_wheel([x86, new], SPARK) == "needs glibc 2.41"
     assert why_no_wheel([x86, windows], SPARK) == "for manylinux_2_28_x86_64, win_amd64 only"
     assert why_no_wheel([], SPARK) == "it has no wheels"
+
+
+def test_tags_that_are_not_valid_are_told_in_words():
+    names = [f"k2-1.23.4-py3.{minor}-none-any.whl" for minor in (9, 10, 11)]
+    wheels = list(map(WheelFile, names))
+    assert why_no_wheel(wheels, SPARK) == "named with tags that are not valid: py3.10, py3.11, py3.9"
+    windows = WheelFile("k2-1.23.4-py3-none-win_amd64.whl")
+    assert why_no_wheel([wheels[0], windows], SPARK) == (
+        "for win_amd64 only, or named with tags that are not valid: py3.9"
+    )
+
+
+def test_of_many_platforms_some_are_told():
+    wheels = [WheelFile(f"a-1-py3-none-macosx_{number}_0_arm64.whl") for number in range(10, 20)]
+    assert why_no_wheel(wheels, SPARK).endswith("macosx_15_0_arm64 and 4 more only")

@@ -69,6 +69,32 @@ def test_every_reason_of_a_tag_is_told():
     assert found.findings[0].expected.startswith("cp312-cp312-manylinux_2_39_aarch64")
 
 
+ASK = ": resolve with uv's --python-platform aarch64-manylinux_2_39 --python-version 3.12"
+
+
+@pytest.mark.parametrize(
+    ("tags", "seen", "wanted"),
+    [
+        (["cp313-cp313t-manylinux_2_28_aarch64"], "it is for cp313 with ABI cp313t", "for Python 3.12"),
+        (["cp312-cp312-musllinux_1_2_aarch64"], "it is for musllinux_1_2_aarch64", "for Linux on aarch64 with glibc"),
+        (["cp312-cp312-manylinux_2_41_aarch64"], "it is for glibc 2.41 or newer", "for glibc 2.39 or older"),
+        (["cp312-cp312-manylinux_2_28_x86_64"], "it is for x86_64", "for aarch64"),
+        (["cp311-cp311-manylinux_2_28_x86_64"], "it is for cp311", "for Python 3.12 and for aarch64"),
+        # what is for Linux says more than another system's, and what is for this machine more than another's
+        (["cp312-cp312-macosx_11_0_arm64", "cp312-cp312-manylinux1_x86_64"], "it is for x86_64", "for aarch64"),
+        (["cp312-cp312-macosx_11_0_arm64", "cp311-cp311-manylinux1_x86_64"], "it is for cp311", "for Python 3.12 and"),
+        (["cp312-cp312-manylinux1_x86_64", "cp314-cp314-linux_aarch64"], "it is for cp314", "for Python 3.12"),
+        (["cp312-cp312-manylinux1_x86_64", "cp312-cp312-musllinux_1_1_aarch64"], "it is for musllinux", "for Linux on"),
+    ],
+)
+def test_what_is_advised_of_a_tag(tags, seen, wanted):
+    (found,) = judge([package("p", "1", tags=tuple(tags))], GB10, kind="wheel", subject="x").packages
+    (finding,) = found.findings
+    assert finding.seen.startswith(seen)
+    assert finding.fix.startswith(f"a wheel {wanted}")
+    assert finding.fix.endswith(ASK)
+
+
 def test_an_environment_is_judged_by_its_own_python():
     facts = installed(package("p", "1", library("p/_c.so"), tag="cp311-cp311-manylinux_2_28_aarch64"))
     assert rules(facts, kind="environment") == (FAILS, ["tag"])

@@ -87,7 +87,8 @@ class PackageFacts:
     file). `problems` are what could not be read, or should not be there, in words.
 
     Of a source distribution `compiles` is what it compiles where it is installed (None: not looked into), and
-    `why_source` why nothing else can be installed: that is the platform's, and not kept.
+    `why_source` why nothing else can be installed: that is the platform's, and not kept. `foreign` neither: of a
+    package that has wheels for other platforms only, and no source; `tags` are those of all of them.
     """
 
     name: str
@@ -104,6 +105,7 @@ class PackageFacts:
     problems: tuple[str, ...] = field(default=())
     compiles: tuple[Compiled, ...] | None = None
     why_source: str = ""
+    foreign: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For `from_json`; lists instead of tuples."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fetch import Progress, Unreachable, drop_wheel, fetch_wheel, host_of
-from sparksmith.packages.known import KnownWheels, file_facts
+from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.platform import tags_of
 from sparksmith.packages.resolution import Chosen, Resolution, WheelFile
 from sparksmith.packages.wheel.read import read_wheel
 from sparksmith.packages.wheel.source import read_source
@@ -64,8 +65,7 @@ def gather(
 
     def one(chosen: Chosen) -> Gathered:
         if chosen.foreign:
-            tags = tuple(sorted({tag for file in chosen.foreign for tag in file_facts(file)[2]}))
-            return Gathered(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0, tags))
+            return Gathered(chosen, _foreign_facts(chosen))
         file = chosen.wheel or chosen.source
         if file is None:  # a repository, a folder, or what the resolver would not say
             return Gathered(chosen, _source_facts(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0)))
@@ -109,10 +109,19 @@ def gather(
     return [found[place] for place in places]
 
 
+def _foreign_facts(chosen: Chosen) -> PackageFacts:
+    """Of wheels that all are for other platforms: their names say all that counts."""
+    read = [tags_of(file) for file in chosen.foreign]
+    tags = tuple(sorted({str(tag) for tags in read if not isinstance(tags, str) for tag in tags}))
+    # an older installer takes a wheel with such a name; nobody can say whom it is for
+    problems = () if tags else (f"nothing can be told of its wheels: they are {chosen.why_source}",)
+    return PackageFacts(chosen.name, chosen.version, "", None, 0, tags, problems=problems, foreign=True)
+
+
 def _source_facts(chosen: Chosen, facts: PackageFacts) -> PackageFacts:
     """With why it is no wheel, which only who chose knows."""
     why = chosen.why_source
-    if why.startswith(("for ", "needs ")):
+    if why.startswith(("for ", "needs ", "named ", "not named ")):
         why = f"none of its wheels fits ({why})"
     return replace(facts, why_source=why) if chosen.wheel is None else facts
 

@@ -52,32 +52,59 @@ def _parse_tags(texts: Iterable[str]) -> tuple[list[Tag], list[str]]:
 
 
 def _check_tags(package: PackageFacts, tags: list[Tag], setting: Setting) -> Iterator[Finding]:
-    misfits = [(list(_misfits(tag, setting)), tag) for tag in tags]
-    if not misfits or not all(reasons for reasons, _ in misfits):
+    misfits = {tag: dict(_misfits(tag, setting)) for tag in tags}
+    if not misfits or not all(misfits.values()):
         return
-    reasons, _ = min(misfits, key=lambda misfit: len(misfit[0]))  # of several tags the one that nearly fits
+    # of several tags the one that nearly fits: for Linux first, then for this machine
+    ordered = sorted(tags, key=lambda tag: (_distance(tag, setting) > 2, len(misfits[tag]), _distance(tag, setting)))
+    reasons = misfits[ordered[0]]
+    machine, python = setting.target.machine, show_version(setting.python)
+    glibc = show_version(setting.target.glibc)
+    if package.foreign:
+        fix = (
+            f"there is no wheel of this version for {machine}, Python {python} and glibc {glibc}, and no source: "
+            "ask for another version or another package, or build it from its repository"
+        )
+    else:
+        wanted = {
+            "python": f"for Python {python}", "machine": f"for {machine}",
+            "system": f"for Linux on {machine} with glibc (manylinux)", "glibc": f"for glibc {glibc} or older",
+        }  # fmt: skip
+        fix = (
+            f"a wheel {' and '.join(wanted[kind] for kind in reasons)}: resolve with uv's "
+            f"--python-platform {machine}-manylinux_{glibc.replace('.', '_')} --python-version {python}"
+        )
     yield Finding(
-        Verdict.FAILS, "tag", "; ".join(reasons),
-        f"{wanted_tag(setting)}, an older glibc, abi3 or any",
-        f"a wheel for {setting.target.machine}: resolve with uv's "
-        f"--python-platform {setting.target.machine}-manylinux_{'_'.join(map(str, setting.target.glibc))} "
-        f"--python-version {show_version(setting.python)}",
-        (Evidence(package.file or package.name, f"tag {some(map(str, tags))}"),),
+        Verdict.FAILS, "tag", "; ".join(reasons.values()),
+        f"{wanted_tag(setting)}, an older glibc, abi3 or any", fix,
+        (Evidence(package.file or package.name, f"tag {some(map(str, ordered))}"),),
     )  # fmt: skip
 
 
-def _misfits(tag: Tag, setting: Setting) -> Iterator[str]:
+def _distance(tag: Tag, setting: Setting) -> int:
+    """How far a tag's platform is from the target's: 0 its own, then another libc, another machine, another system."""
+    machine = _platform(tag.platform)[0]
+    if tag.platform == "any" or machine == setting.target.machine:
+        return 0
+    if tag.platform.startswith("musllinux"):
+        return 1 if tag.platform.endswith(f"_{setting.target.machine}") else 2
+    return 2 if machine else 3
+
+
+def _misfits(tag: Tag, setting: Setting) -> Iterator[tuple[str, str]]:
+    """What stands against a tag: its kind, and in words."""
     if (tag.interpreter, tag.abi) not in _loadable(setting.python):
-        yield f"it is for {tag.interpreter} with ABI {tag.abi}, not for Python {show_version(setting.python)}"
+        yield "python", f"it is for {tag.interpreter} with ABI {tag.abi}, not for Python {show_version(setting.python)}"
     if tag.platform == "any":
         return
     machine, glibc = _platform(tag.platform)
     if machine is None:
-        yield f"it is for {tag.platform}, not for Linux with glibc"
+        yield "system", f"it is for {tag.platform}, not for Linux with glibc"
     elif machine != setting.target.machine:
-        yield f"it is for {machine}, not for {setting.target.machine}"
+        yield "machine", f"it is for {machine}, not for {setting.target.machine}"
     if glibc and glibc > setting.target.glibc:
-        yield f"it is for glibc {show_version(glibc)} or newer, and there is {show_version(setting.target.glibc)}"
+        there = show_version(setting.target.glibc)
+        yield "glibc", f"it is for glibc {show_version(glibc)} or newer, and there is {there}"
 
 
 def _platform(platform: str) -> tuple[str | None, tuple[int, int] | None]:

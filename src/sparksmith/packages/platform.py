@@ -66,22 +66,35 @@ class Platform:
 
     def rank_file(self, file: str) -> int | None:
         """The same for a wheel's file name; None too for what is no wheel's name."""
-        try:
-            return self.rank(parse_wheel_filename(file)[3])
-        except InvalidWheelFilename:
-            return None
+        tags = tags_of(file)
+        return None if isinstance(tags, str) else self.rank(tags)
 
     def why_not(self, file: str) -> str | None:
         """Why a wheel of this name cannot be installed here; None where it can."""
-        try:
-            tags = parse_wheel_filename(file)[3]
-        except InvalidWheelFilename as error:
-            return str(error)
+        tags = tags_of(file)
+        if isinstance(tags, str):
+            return tags
         if self.rank(tags) is not None:
             return None
         reasons = {_reason(tag, self) for tag in tags}
         # a wheel for another machine is that first, whatever else its tags say
         return min(reasons, key=lambda reason: (not reason.startswith("for "), reason))
+
+
+STRANGE_TAG = "named with a tag that is not valid: "
+
+
+def tags_of(file: str) -> frozenset[Tag] | str:
+    """The tags of a wheel's file name, or what is wrong with it, in words."""
+    parts = file.removesuffix(".whl").split("-")
+    # k2-1.23.4-py3.11-none-any.whl: a dot stands between tags, and "11" is none; libraries before packaging 26.3 and
+    # older installers take it for py3
+    if len(parts) in (5, 6) and not all(part.isidentifier() for part in parts[-3].split(".")):
+        return f"{STRANGE_TAG}{parts[-3]}"
+    try:
+        return parse_wheel_filename(file)[3]
+    except InvalidWheelFilename:
+        return f"not named as a wheel is: {file}"
 
 
 @cache

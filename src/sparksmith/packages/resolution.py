@@ -9,10 +9,12 @@ from typing import Literal
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from sparksmith.packages.platform import Platform
+from sparksmith.packages.finding import some
+from sparksmith.packages.platform import STRANGE_TAG, Platform
 
 FallbackKind = Literal["old", "source", "hidden"]
 NO_WHEELS = "it has no wheels"
+NAMES_AT_MOST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,12 @@ def why_no_wheel(wheels: Iterable[WheelFile], platform: Platform) -> str:
     )
     if nearest.startswith(order):
         return nearest
-    return f"for {', '.join(sorted(reason.removeprefix('for ') for reason in reasons))} only"
+    elsewhere = sorted(reason.removeprefix("for ") for reason in reasons if reason.startswith("for "))
+    strange = sorted(reason.removeprefix(STRANGE_TAG) for reason in reasons if reason.startswith(STRANGE_TAG))
+    parts = [f"for {some(elsewhere, NAMES_AT_MOST)} only"] if elsewhere else []
+    if strange:
+        parts.append(f"named with tags that are not valid: {some(strange, NAMES_AT_MOST)}")
+    return ", or ".join(parts) if parts else nearest
 
 
 def _build(wheel: WheelFile) -> tuple[int, str] | tuple[()]:
