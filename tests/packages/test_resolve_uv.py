@@ -304,10 +304,27 @@ def test_a_source_that_uv_cannot_bound_is_told_in_its_newest_version(fake):
 def test_what_uv_leaves_out_for_itself_alone_is_not_let_in_for_ever(fake):
     """k2 1.23.4 wants a torch that has no wheel for this Python; the newest torch does not help."""
     refused = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "torch"))
-    asked = fake(refused, EMPTY + locked("k2", "1", "k2-1-py3-none-any.whl"), only(NEWEST, "torch"))
+    no = Answer(1, "", "error: no version of it goes with k2")
+    asked = fake(refused, EMPTY + locked("k2", "1", "k2-1-py3-none-any.whl"), only(NEWEST, "torch"), no)
     found = by_name(resolve(read_subject(["k2"]), SPARK, KnownWheels("")))
-    assert len(asked.asked) == 3
+    assert len(asked.asked) == 4
     assert found["torch"].wheel is not None  # its bounds tell what stands against it
+
+
+def test_a_version_that_the_set_holds_to_its_source_is_that_source(fake):
+    """hydra-core 1.3.2 asks for antlr4-python3-runtime 4.9, which has no wheel; 4.13.2 has one."""
+    refused = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "antlr4"))
+    hydra = EMPTY + locked("hydra-core", "1.3.2", "hydra_core-1.3.2-py3-none-any.whl")
+    address = "https://index.example/antlr4-4.9.3.tar.gz"
+    source = f'[[packages]]\nname = "antlr4"\nversion = "4.9.3"\nsdist = {{ url = "{address}" }}\n'
+    fake(
+        refused, hydra, EMPTY + locked("antlr4", "4.13.2", "antlr4-4.13.2-py3-none-any.whl"), EMPTY + source,
+        EMPTY + source,
+    )  # fmt: skip
+    found = by_name(resolve(read_subject(["hydra-core==1.3.2"]), SPARK, KnownWheels("")))
+    assert (found["antlr4"].version, found["antlr4"].wheel, found["antlr4"].source.file) == (
+        "4.9.3", None, "antlr4-4.9.3.tar.gz",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,8 @@ class _Question:
         sources = {
             name: self._versions(name)
             for name in sorted(without)
-            if name in newest and (name not in self.lines or not self.lines[name].pinned)
+            if name in newest and (newest[name].sdist or best_wheel(newest[name].wheels, self.platform))
+            if name not in self.lines or not self.lines[name].pinned
         }
         others = sorted({*self.elsewhere, *without} - sources.keys())
         versions = versions_beside(found.packages, sources, self.platform, options=self.options, exclude=others)
