@@ -385,6 +385,7 @@ def test_where_no_version_goes_with_the_rest_the_newest_wheel_says_why(monkeypat
     vllm_wheel = locked("vllm", "0.19.1", "vllm-0.19.1-cp38-abi3-manylinux_2_31_aarch64.whl")
     monkeypatch.setattr(resolving, "compile_for", lambda *asked, **more: uv.Found((torch_wheel,), ("vllm",)))
     monkeypatch.setattr(resolving, "newest_of", lambda *asked, **more: {"vllm": vllm_wheel})
+    monkeypatch.setattr(resolving, "versions_beside", lambda *asked, **more: {"vllm": "0.19.1"})
     found = resolving.resolve(read_subject(["torch==2.13.0", "vllm<0.20"]), SPARK, KnownWheels(""))
     assert [(each.name, each.version, each.wheel is not None) for each in found.packages] == [
         ("torch", "2.13.0", True), ("vllm", "0.19.1", True),
