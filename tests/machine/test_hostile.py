@@ -95,6 +95,16 @@ def test_names_with_escapes_and_many_of_them(tmp_path):
     assert len(facts.toolkits.toolkits) == 1
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop"])
+def test_compilers_that_are_none(kind, tmp_path):
+    """A pipe where Triton's ptxas should be made the doctor wait for ever (found by benchmarks/fuzz_doctor.py)."""
+    tree = build("spark", tmp_path / "m")
+    for name in (f"{SITE}/triton/backends/nvidia/bin/ptxas", "usr/local/cuda-13.0/bin/ptxas"):
+        attack(tree, name, kind)
+    (project,) = (one for one in read_machine(tree).pythons if one.path.endswith(".venv"))
+    assert list(project.ptxas) == [f"/{SITE}/triton/backends/nvidia/bin/ptxas-blackwell"]
+
+
 def test_folders_that_are_files_and_circles(tmp_path):
     tree = build("spark", tmp_path / "m")
     for name in ("sys/class/net/circle", "sys/bus/pci/devices/circle", "usr/local/cuda-14", f"{SITE}/circle.dist-info"):

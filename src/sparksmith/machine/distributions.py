@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -66,20 +67,24 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
 
 
-def read_start(path: Path | str, limit: int) -> bytes:
-    """At most `limit` bytes of an ordinary file. Raises `OSError`; a pipe or a device is not opened for long enough to
-    wait for it."""
+def open_ordinary(path: Path | str) -> FileIO:
+    """An ordinary file, to be read. Raises `OSError`; a pipe or a device is not opened for long enough to wait for
+    it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return FileIO(descriptor)
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+
+
+def read_start(path: Path | str, limit: int) -> bytes:
+    """At most `limit` bytes of an ordinary file. Raises `OSError`."""
+    with open_ordinary(path) as file:
         parts = []
-        while limit > 0 and (part := os.read(descriptor, min(limit, 2**20))):
+        while limit > 0 and (part := file.read(min(limit, 2**20))):
             parts.append(part)
             limit -= len(part)
         return b"".join(parts)
-    finally:
-        os.close(descriptor)
 
 
 def read_distribution(

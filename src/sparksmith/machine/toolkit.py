@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sparksmith.base.command import Answer
 from sparksmith.machine.commands import NVCC, Answers, why_silent
-from sparksmith.machine.distributions import printable
+from sparksmith.machine.distributions import open_ordinary, printable
 from sparksmith.machine.root import Root
 from sparksmith.machine.subject import Subject, explained
 
@@ -93,7 +93,7 @@ def read_toolkits(root: Root, answers: Answers, environ: Mapping[str, str]) -> T
 def read_release(root: Root, name: str) -> str | None:
     """The release that a ptxas says of itself ("12.8.93"), from the strings in it: it is not run."""
     try:
-        with root.place(name).open("rb") as file:
+        with open_ordinary(root.place(name)) as file:
             last = b""
             for _ in range(PTXAS_BYTES >> 20):
                 block = file.read(1 << 20)
