@@ -401,3 +401,13 @@ def test_a_wheel_for_any_machine_does_not_stand_in_for_one_that_is_not_known(fak
     hashes = " ".join(f"--hash=sha256:{digit * 64}" for digit in "123"[: others + 1])
     fake(only(VLLM, "torch"), only(NEWEST, "torch"))
     assert resolve(read_subject([f"torch==2.10.0 {hashes}"]), SPARK, KnownWheels(format_row(pure))).how == how
+
+
+def test_the_address_of_a_wheel_for_another_machine_is_not_fetched(fake):
+    asked = fake(only(VLLM, "torch"), only(NEWEST, "torch"))
+    line = "flash-attn @ https://h.example/flash_attn-2.8.3%2Bcu12-cp312-cp312-linux_x86_64.whl"
+    found = by_name(resolve(read_subject([line, "torch"]), SPARK, KnownWheels("")))
+    assert "flash-attn" in asked.files[0].split("|")[1]  # left out
+    assert (found["flash-attn"].version, found["flash-attn"].wheel, found["flash-attn"].foreign) == (
+        "2.8.3+cu12", None, ("flash_attn-2.8.3+cu12-cp312-cp312-linux_x86_64.whl",),
+    )  # fmt: skip

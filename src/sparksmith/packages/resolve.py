@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from packaging.specifiers import SpecifierSet
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages.fallback import find_fallback
 from sparksmith.packages.inputs import Asked, Lock, Project
-from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.requirements import Line, read_requirements
@@ -100,7 +101,9 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     chosen = [_choose(package, lines.get(package.name), platform) for package in found.packages]
     chosen += [_source(name, lines.get(name), newest.get(name), platform) for name in without]
     chosen += [
-        Chosen(name, "", None, str(lines[name].requirement), why) for name, why in elsewhere.items() if name in lines
+        Chosen(name, _version_in(lines[name]), None, str(lines[name].requirement), why, foreign=_wheel_of(lines[name]))
+        for name, why in elsewhere.items()
+        if name in lines
     ]
     notes = () if isinstance(subject, Project) else subject.requirements.left_out
     ordered = sorted(chosen, key=lambda package: package.name)
@@ -123,7 +126,7 @@ class _Question:
     def of(subject: Asked | Project, platform: Platform) -> _Question:
         asked: Iterable[Line] = subject.lines if isinstance(subject, Project) else subject.requirements.lines
         lines = {line.name: line for line in asked if line.wanted_on(platform)}
-        elsewhere = {name: why for name, line in lines.items() if (why := _elsewhere(line))}
+        elsewhere = {name: why for name, line in lines.items() if (why := _elsewhere(line, platform))}
         if isinstance(subject, Project):
             elsewhere |= dict.fromkeys(subject.sources, "[tool.uv.sources] takes it from a folder or a repository")
             return _Question(subject, platform, lines, {}, (), elsewhere)
@@ -191,11 +194,23 @@ def _unfit(found: Found, newest: Mapping[str, Locked], platform: Platform) -> se
     return set(found.without) - fitting if fitting else set()
 
 
-def _elsewhere(line: Line) -> str:
-    """Why a requirement with an address is left to others; empty for a wheel's address, and for none."""
+def _wheel_of(line: Line) -> tuple[str, ...]:
+    """The name of the wheel that a requirement's address is, if it is one's."""
+    file = unquote((line.requirement.url or "").split("#")[0].split("?")[0].rpartition("/")[2])
+    return (file,) if file.endswith(".whl") else ()
+
+
+def _version_in(line: Line) -> str:
+    return next((file_facts(file)[1] for file in _wheel_of(line)), "")
+
+
+def _elsewhere(line: Line, platform: Platform) -> str:
+    """Why a requirement with an address is left to others; empty for the address of a wheel that fits, and for none."""
     url = line.requirement.url
-    if not url or url.split("#")[0].split("?")[0].endswith(".whl"):
+    if not url:
         return ""
+    if wheel := _wheel_of(line):
+        return "" if platform.rank_file(wheel[0]) is not None else "its address is that of a wheel for another machine"
     return "it comes from a repository" if url.startswith("git+") else "it comes from a source archive or a folder"
 
 
