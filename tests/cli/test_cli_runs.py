@@ -253,6 +253,20 @@ def test_damage_is_shown(type_in, tmp_path):
     assert shown["resume"] is None and len(shown["damaged"]) == 3  # settings.json was never there
 
 
+def test_the_scores_are_shown(type_in, tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert "scores  " not in type_in("runs show run")[1]
+    rates = {name: {"rate": 0.25, "errors": 1, "total": 4, "low": 0.1, "high": 0.5} for name in ("cer", "exact_match")}
+    folder.evaluation.write_text(json.dumps({"version": 1, "scores": rates}))
+    assert "scores  Exact match 25.0% (10.0 to 50.0%), CER 25.0% (10.0 to 50.0%)\n" in type_in("runs show run")[1]
+    rates |= {"wer": {"rate": 0.5}, "per": None}
+    folder.evaluation.write_text(json.dumps({"version": 1, "scores": rates}))
+    assert "scores  WER 50.0%, Exact match 25.0% (10.0 to 50.0%)\n" in type_in("runs show run")[1]
+    for damaged in ("", "[1]", '{"scores": 3}', '{"scores": {"wer": {"rate": "x"}}}'):
+        folder.evaluation.write_text(damaged)
+        assert "scores  " not in type_in("runs show run")[1]
+
+
 def test_the_best_checkpoint_is_shown_with_its_metric(type_in, tmp_path):
     folder = write_run(tmp_path / "run")
     folder.plan.write_text('{"max_steps": 20, "metric_for_best_model": "wer"}')

@@ -32,15 +32,22 @@ def why(made: Plan, name: str) -> str:
         ("cpu", "a/chat-model", ("cpu", "fp32", False, "adamw_torch")),
         ("cpu", "tiny", ("cpu", "fp32", False, "adamw_torch")),
         ("h200", "a/chat-model", ("cuda", "bf16", True, "adamw_8bit")),
-        ("h200", "tiny", ("cuda", "bf16", False, "adamw_torch")),
+        ("h200", "tiny", ("cuda", "fp32", False, "adamw_torch")),
         ("gb10", "a/chat-model", ("cuda", "bf16", True, "adamw_8bit")),
-        ("gb10", "tiny", ("cuda", "bf16", False, "adamw_torch")),
+        ("gb10", "tiny", ("cuda", "fp32", False, "adamw_torch")),
         ("t4", "a/chat-model", ("cuda", "fp32", True, "adamw_8bit")),
     ],
 )
 def test_what_the_machine_decides(on, model, expected):
     made = plan_of(on=on, model=model)
     assert (made.device, made.precision, made.gradient_checkpointing, made.optim) == expected
+
+
+def test_only_a_wide_model_from_scratch_gains_from_bfloat16():
+    narrow, wide = (plan_of(on="h200", model="tiny", tiny_hidden_size=width) for width in (512, 1024))
+    assert (narrow.precision, wide.precision) == ("fp32", "bf16")
+    assert "so small" in why(narrow, "precision")
+    assert plan_of("--precision", "bf16", on="h200", model="tiny").precision == "bf16"
 
 
 @pytest.mark.parametrize(

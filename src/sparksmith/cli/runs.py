@@ -14,6 +14,8 @@ import click
 from sparksmith.base.units import format_seconds
 from sparksmith.report.commands import relative, typable
 
+SCORES_SHOWN = 2  # what a terminal's line has room for
+
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
@@ -85,6 +87,8 @@ def show_run(run: str, as_json: bool) -> None:
     best = find_best(folder.path, metric_of(folder))
     if best is not None and best.measured > 1:
         lines.append(("best", f"{best.path.name}, by {best.describe()} on the held-out part"))
+    if scores := _scores(folder):
+        lines.append(("scores", scores))
     if status.process:
         lines.append(("process", str(status.process.pid)))
     lines += [("damaged", text) for text in find_damage(folder)]
@@ -98,6 +102,16 @@ def show_run(run: str, as_json: bool) -> None:
         click.echo(f"{'left':>12}  {typable(left)}")
     elif status.can_go_on:
         click.echo(f"{'go on':>12}  {typable(resume_command(folder))}")
+
+
+def _scores(folder: Any) -> str:
+    """The last evaluation's foremost rates with their intervals, in a line; empty where nothing was scored."""
+    from sparksmith.report.answers import cards, score_rows
+    from sparksmith.report.run_records import read_evaluation
+
+    shown = cards(score_rows(read_evaluation(folder)))[:SCORES_SHOWN]
+    rates = [(row.heading, row.trained.text, row.trained.interval) for row in shown]
+    return ", ".join(f"{heading} {rate}" + (f" ({interval})" if interval else "") for heading, rate, interval in rates)
 
 
 def _chart(folder: Any) -> list[str]:

@@ -140,8 +140,12 @@ def make_model(plan: Plan, tokenizer: Any) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    from sparksmith.model.norms import fuse_norms
+
     logging.disable_progress_bar()  # it is written in less time than a bar needs
     torch.manual_seed(plan.seed)
-    return AutoModelForCausalLM.from_config(
+    model = AutoModelForCausalLM.from_config(
         make_config(plan, tokenizer), dtype=torch.float32, attn_implementation="sdpa"
     )  # fmt: skip
+    fuse_norms(model)
+    return model

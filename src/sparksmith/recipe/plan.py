@@ -18,6 +18,7 @@ from sparksmith.recipe.schema import Recipe
 from sparksmith.recipe.settings import Settings
 
 PLAN_VERSION = 1
+FP32_WIDTH = 512  # of `tiny`: up to it a step is bound by the number of kernels (benchmarks/RESULTS.md, 2026-11-29)
 UNTRAINED_ROWS = 2000  # rows of eval_file up to which the untrained model is scored unasked
 
 
@@ -201,12 +202,16 @@ def _decide_precision(values: Recipe, machine: Machine, cuda: bool, decide: Call
             "precision bf16 was asked for and this " + ("GPU has no bfloat16" if cuda else "is a CPU run"),
             "--precision fp32",
         )
-    if values.precision == "auto":
-        decide(
-            "precision",
-            "bf16" if able else "fp32",
-            "the GPU has bfloat16" if able else "bfloat16 is slow on CPUs" if not cuda else "the GPU has no bfloat16",
-        )
+    if values.precision != "auto":
+        return
+    if not cuda:
+        decide("precision", "fp32", "bfloat16 is slow on CPUs")
+    elif not able:
+        decide("precision", "fp32", "the GPU has no bfloat16")
+    elif values.model == "tiny" and values.tiny_hidden_size <= FP32_WIDTH:
+        decide("precision", "fp32", "the model is so small that bfloat16's conversions would cost more than they save")
+    else:
+        decide("precision", "bf16", "the GPU has bfloat16")
 
 
 def _decide_batch(values: Recipe, predict: Callable[..., Any] | None, decide: Callable[[str, Any, str], None]) -> None:

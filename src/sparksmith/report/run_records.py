@@ -77,6 +77,11 @@ def read_curves(folder: RunFolder, *names: str) -> list[list[tuple[float, float 
     return [_column(metrics, name) for name in names]
 
 
+def read_evaluation(folder: RunFolder) -> dict[str, Any]:
+    """The record of a run's last evaluation; empty where there is none that can be read."""
+    return _read_object(folder.evaluation, []) or {}
+
+
 def _read_metrics(folder: RunFolder, notes: list[str]) -> list[dict[str, Any]]:
     return [
         line
