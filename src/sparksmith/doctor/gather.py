@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -32,7 +33,8 @@ from sparksmith.policy.targets import Target, load_target
 
 NO_METADATA = "has no readable METADATA"
 # Where there is one of these there may be a GPU whose target is known: then packages are read at once.
-GPU_SIGNS = ("proc/driver/nvidia/version", "dev/nvidia0", "dev/nvidiactl", "etc/dgx-release")
+DGX = "etc/dgx-release"
+GPU_SIGNS = ("proc/driver/nvidia/version", "dev/nvidia0", "dev/nvidiactl", DGX)
 Read = Callable[..., MachineFacts]
 Found = TypeVar("Found")
 
@@ -70,6 +72,8 @@ def gather(
     folder = folder_of(files, place) if place else None
     early = folder is not None and (target is not None or any(map(files.exists, GPU_SIGNS)))
     packages = _Beside(lambda: read_environment_facts(folder)) if folder and early else None
+    likely = target or (load_target("gb10") if files.exists(DGX) else None)
+    ready = _Beside(partial(_judge_early, packages, likely, place)) if packages and likely and place else None
     whole = _Beside(lambda: find_incomplete(folder, "torch")) if folder and files.live else None
     asks = _Beside(lambda: _read_project(files, project, environ))
     asked = Asked(project, place.path if place and place.role in ("given", "recorded", "running") else None)
@@ -81,7 +85,8 @@ def gather(
         if judged and packages is None:
             packages = _Beside(lambda: read_environment_facts(folder))
         if judged and packages:
-            audit = _judge(packages, judged, place, notes, foreign=target is not None and target != own)
+            known = ready if judged == likely else None
+            audit = _judge(packages, judged, place, notes, known, foreign=target is not None and target != own)
         elif judged is None:
             silent = any(command.startswith("nvidia-smi") for command in machine.silent)
             seen = "nvidia-smi did not answer in time (`sudo nvidia-smi -pm 1` makes it quick)" if silent else why
@@ -124,10 +129,20 @@ class _Beside(Generic[Found]):
         return self.found[0]
 
 
+def _judge_early(packages: _Beside[Installed], target: Target, place: Place) -> SetVerdict:
+    """The verdict while the machine's tools have not answered yet."""
+    installed = packages.wait()
+    if isinstance(installed, Exception):
+        raise installed
+    return judge_installed(installed, target, printable(place.path))
+
+
 def _judge(
-    packages: _Beside[Installed], target: Target, place: Place, notes: list[str], *, foreign: bool
-) -> SetVerdict | None:
-    """The verdict on what is installed, or None and why. `foreign`: the target is not the machine that it lies on."""
+    packages: _Beside[Installed], target: Target, place: Place, notes: list[str],
+    known: _Beside[SetVerdict] | None, *, foreign: bool,
+) -> SetVerdict | None:  # fmt: skip
+    """The verdict on what is installed, or None and why. `known` is it where it was begun before; `foreign`: the
+    target is not the machine that it lies on."""
     installed = packages.wait()
     if isinstance(installed, Exception):
         notes.append(_in_words(installed, "the packages cannot be read"))
@@ -139,11 +154,12 @@ def _judge(
             "judged; audit the requirements that they were installed from"
         )
         return None
-    try:
-        audit = judge_installed(installed, target, printable(place.path))
-    except SparksmithError as error:
-        notes.append(error.message)
+    audit = (known or _Beside(lambda: judge_installed(installed, target, printable(place.path)))).wait()
+    if isinstance(audit, SparksmithError):
+        notes.append(audit.message)
         return None
+    if isinstance(audit, Exception):
+        raise audit
     if sum(NO_METADATA in note for note in audit.notes) >= max(1, len(installed.packages)):
         notes.append(f"of the packages in {place.path} only the names are here: their libraries are not judged")
     else:

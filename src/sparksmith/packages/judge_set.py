@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from sparksmith.packages.judge_source import is_source
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolution import Fallback
 from sparksmith.policy.targets import Target
+
+NAMED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")  # a requirement's name, as its line begins
 
 
 def setting_of(
@@ -151,10 +154,13 @@ def _broken(
     package: PackageFacts, versions: Mapping[str, str], environment: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     for line in package.requires:
+        named = NAMED.match(line)
+        version = versions.get(canonicalize_name(named[1])) if named else None
+        if version is None:  # of most, which are extras': parsing them would take longer than all the rest
+            continue
         try:
             asked = Requirement(line)
-            version = versions.get(canonicalize_name(asked.name))
-            if version is None or (asked.marker and not asked.marker.evaluate(environment)):
+            if asked.marker and not asked.marker.evaluate(environment):
                 continue
             if not asked.specifier.contains(Version(version), prereleases=True):
                 yield f"{asked.name}{asked.specifier}", version
