@@ -75,6 +75,21 @@ def test_bitsandbytes_is_judged_by_the_library_of_torchs_cuda():
     assert finding.rule == "device-code"
 
 
+def test_kernels_that_another_package_brings_for_some_work_only():
+    dead = package("sgl_flash_mla", "1.0.0", library("flash_mla/cuda.abi3.so", "sm_90a", "sm_100a"))
+    whole = judge_list(torch("2.15.0", "13.2"), dead, package("sglang", "0.5.23"), *BASE)
+    assert (whole.verdict, verdicts(whole)["sgl_flash_mla"]) == ("runs with a note", "runs with a note")
+    (finding,) = next(each for each in whole.packages if each.name == "sgl_flash_mla").findings
+    assert finding.seen == (
+        "none of its GPU code runs on 12.1: sm_90a, sm_100a; sglang uses it for DeepSeek V4's attention only, and runs "
+        "without"
+    )
+    assert (finding.fix, finding.fault) == (None, None)
+    # by themselves they are what was asked for
+    for whole in (judge_list(torch("2.15.0", "13.2"), dead, *BASE), judge([dead], GB10, kind="wheel", subject="x")):
+        assert verdicts(whole)["sgl_flash_mla"] == "will not run"
+
+
 def test_a_set_for_cuda_12_goes_by_its_torch():
     runtime = library("nvidia/cuda_runtime/lib/libcudart.so.12", soname="libcudart.so.12")
     cudart = package("nvidia-cuda-runtime-cu12", "12.8.90", runtime, tag=f"py3-none-{ARM}")

@@ -67,7 +67,7 @@ class Setting:
     `cuda` is torch's where there is a torch with one (`cuda_of` names it, its minor may be unknown), else the target's;
     only torch's binds exactly (`of_torch`). Of a set `brought` are the names of all libraries in it, `wanted` those
     that a library needs and its own package does not bring, `unseen` the packages whose libraries nobody saw: sources,
-    and files that cannot be read. All three are empty for a lone wheel.
+    and files that cannot be read, `names` those of its packages. All four are empty for a lone wheel.
     """
 
     target: Target
@@ -79,6 +79,7 @@ class Setting:
     brought: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
     unseen: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
     @property
     def cuda_text(self) -> str:

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from sparksmith.packages.facts import DeviceCode, LibraryFacts, PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, capability, some
 from sparksmith.packages.judge_cuda import OF_CUDA, OF_TORCH, from_elsewhere, provided, used_libraries
+from sparksmith.policy.kernels import load_kernels
 from sparksmith.policy.targets import Target, show_version
 
 
@@ -130,7 +133,8 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
     """Findings of the rules device-code, ptx-isa and ptx-only.
 
     A package fails when all its libraries with GPU code are dead: several ship one for another GPU on purpose. Where
-    these call a library of another package, that may hold what counts (cuEquivariance), and nobody can tell.
+    these call a library of another package, that may hold what counts (cuEquivariance), and nobody can tell. Kernels
+    that a package of the set brings along for some work only are a note: that one runs without them.
     """
     target = setting.target
     states = judge_libraries(package, setting)
@@ -147,6 +151,16 @@ def check_code(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
                 f"PTX ISA {show_version(target.ptx_isa)} or older, or finished code ({_wanted(target)})",
                 f"a build with {_wanted(target)}, or for CUDA {show_version(target.cuda)}",
                 _evidence(newer, target),
+            )  # fmt: skip
+            return
+        kernels = load_kernels().get(canonicalize_name(package.name))
+        if kernels and kernels.brought_by in setting.names:
+            yield Finding(
+                Verdict.NOTE, "device-code",
+                f"none of its GPU code runs on {capability(target)}: {_codes(dead[0])}; {kernels.brought_by} uses it "
+                f"for {kernels.work} only, and runs without",
+                f"{_wanted(target)}, where {kernels.work} is wanted",
+                evidence=_evidence(dead),
             )  # fmt: skip
             return
         called = _libraries_of_others(package, dead)

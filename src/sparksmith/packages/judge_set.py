@@ -48,7 +48,8 @@ def setting_of(
         package.name for package in packages
         if (is_source(package) and package.compiles != ()) or (package.problems and not package.libraries)
     )  # fmt: skip
-    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted), unseen=unseen)
+    names = frozenset(canonicalize_name(package.name) for package in packages)
+    of_set = replace(of_target, brought=frozenset(brought), wanted=frozenset(wanted), unseen=unseen, names=names)
     for package in packages:
         if canonicalize_name(package.name) == "torch" and (cuda := torch_cuda(package)):
             return replace(of_set, cuda=cuda, cuda_of=f"as torch {package.version} is", of_torch=True)
