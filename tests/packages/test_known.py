@@ -66,11 +66,11 @@ def test_a_row_keeps_that_a_library_is_built_against_torch():
 
 def test_a_row_of_a_pure_package_is_short():
     assert json.loads(format_row(PURE)) == {
-        "sha256": B, "v": 2, "file": "pyyaml-6.0-py3-none-any.whl", "bytes": 9, "name": "PyYAML",
+        "sha256": B, "v": 3, "file": "pyyaml-6.0-py3-none-any.whl", "bytes": 9, "name": "PyYAML",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ["{}", "[]", "nonsense", '{"sha256":"x","v":99}', '{"sha256":"x","v":2,"file":3}'])
+@pytest.mark.parametrize("row", ["{}", "[]", "nonsense", '{"sha256":"x","v":99}', '{"sha256":"x","v":3,"file":3}'])
 def test_what_is_no_row_is_said(row):
     with pytest.raises(SparksmithError, match="row of facts"):
         parse_row(row)

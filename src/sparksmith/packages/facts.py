@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from sparksmith.base.errors import SparksmithError
 
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 Kind = Literal["cubin", "ptx"]
 Variant = Literal["", "a", "f"]
 # what building asks for: a compiler for C or C++ with Python's headers (C), nvcc (CUDA), a program of the package's own
 # (script); or a library that was compiled before (binary)
-Needs = Literal["C", "CUDA", "Fortran", "Go", "Rust", "binary", "script"]
+Needs = Literal["C", "CUDA", "Fortran", "Go", "Rust", "binary", "refusal", "script"]
 
 
 @dataclass(frozen=True, slots=True)

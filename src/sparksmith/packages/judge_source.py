@@ -46,6 +46,14 @@ def check_source(package: PackageFacts, setting: Setting) -> Finding:
             "ask for a version that has a wheel, or build it on the machine and audit what was built",
             (Evidence(package.file, "source distribution", package.bytes or None),),
         )  # fmt: skip
+    refusal = next((each for each in package.compiles if each.needs == "refusal"), None)
+    if refusal:
+        said = f": {refusal.what}" if refusal.what else ""
+        return Finding(
+            Verdict.FAILS, "source", f"{why}, and its source refuses to be installed{said}", expected,
+            "ask for the package that is meant, by the name that it has now",
+            (Evidence(f"{package.file}: {refusal.path}", "raises an exception where an installer builds it"),),
+        )  # fmt: skip
     if not package.compiles:
         return Finding(
             Verdict.NOTE, "source", f"{why}: it is built where it is installed; it holds nothing to compile",

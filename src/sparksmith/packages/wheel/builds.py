@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from sparksmith.packages.facts import Compiled, Needs
+from sparksmith.packages.wheel.refusal import find_refusal
 
 SUFFIXES: dict[str, Needs] = {
     **dict.fromkeys(("c", "cc", "cpp", "cxx", "c++", "m", "mm", "pyx", "s", "asm"), "C"),
@@ -82,6 +83,8 @@ def parse_build_files(texts: Mapping[str, str]) -> tuple[list[Compiled], list[st
     found: list[Compiled] = []
     problems: list[str] = []
     if "setup.py" in texts and not cannot_compile(texts):  # such a backend does not look at it
+        if (refusal := find_refusal(texts["setup.py"])) is not None:
+            found.append(Compiled("refusal", "setup.py", refusal))
         found += _said("setup.py", texts["setup.py"])
     if "pdm_build.py" in texts:
         found.append(Compiled("script", "pdm_build.py", "a script of its own that builds it"))

@@ -1,0 +1,82 @@
+"""A setup.py that only refuses is recognised, and one that merely could raise is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparksmith.packages.wheel.refusal import find_refusal
+
+# How tensorflow-gpu 2.12.0, pytorch 1.0.2 and nvidia-tensorrt 0.0.1.dev5 do it (the package index, read 2026-11-29).
+TENSORFLOW = '''
+import sys
+import setuptools
+WARNING = """
+
+=========================
+The "tensorflow-gpu" package has been removed!
+
+Please install "tensorflow" instead.
+=========================
+"""
+if "bdist_wheel" in sys.argv or "install" in sys.argv or "bdist_egg" in sys.argv:
+  raise Exception(WARNING)
+if __name__ == "__main__":
+  setuptools.setup()
+'''
+PYTORCH = """
+import sys
+argv = lambda x: x in sys.argv
+message = 'The package named for PyTorch is "torch"'
+if (argv('install') or (argv('--dist-dir') and argv('bdist_egg'))):
+    raise Exception(message)
+if argv('bdist_wheel'):
+    raise Exception(message)
+if argv('sdist'):
+    setup(name='pytorch')
+"""
+NVIDIA = """
+if sys.argv[1] == "sdist":
+    build_package(name)
+else:
+    raise RuntimeError(open("ERROR.txt", "r").read())
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TENSORFLOW, 'The "tensorflow-gpu" package has been removed! Please install "tensorflow" instead.'),
+        (PYTORCH, 'The package named for PyTorch is "torch"'),
+        (NVIDIA, ""),
+        ('raise SystemExit("use scikit-learn")', "use scikit-learn"),
+        ("raise RuntimeError", ""),
+        ("if not 'sdist' in sys.argv:\n    raise ValueError('no')", "no"),
+        ("if 'sdist' not in sys.argv:\n    raise ValueError('no')", "no"),
+        ("if sys.argv[1] != 'sdist':\n    raise ValueError('no')", "no"),
+        (f"raise ValueError('{'word ' * 100}')", "word " * 31 + "..."),
+        (f"raise ValueError('Take torch. {'word ' * 100}')", "Take torch."),
+    ],
+)
+def test_it_refuses(text, said):
+    assert find_refusal(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "setup()",
+        "if sys.version_info < (3, 8):\n    raise RuntimeError('too old')\nsetup()",
+        "if 'bdist_wheel' in sys.argv and not os.environ.get('FORCE'):\n    raise RuntimeError('no')",
+        "if 'sdist' in sys.argv:\n    raise RuntimeError('no')",
+        "if sys.argv[-1] == 'publish':\n    raise SystemExit\nsetup()",
+        "def run():\n    raise NotImplementedError\nsetup()",
+        "try:\n    import numpy\nexcept ImportError:\n    raise\nsetup()",
+        "class Command:\n    raise_it = True\nsetup()",
+        "if argv('bdist_wheel'):\n    raise Exception('argv is not known here')",
+        "print 'Python 2'",
+        "x = " + "(" * 5000,
+        "\x00",
+    ],
+)
+def test_it_may_install(text):
+    assert find_refusal(text) is None
