@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,18 +50,19 @@ class Case:
         return (self.folder / "evaluation.json").is_file()
 
 
-def run_all(cases: list[Case], data: Path, at_once: int, gpus: int) -> None:
-    """Make the runs that are not there, some at once, each with its log beside its folder."""
-    waiting = [case for case in cases if not case.done]
+def run_all(
+    cases: list[Case], command: Callable[[Case], list[str]], output: Callable[[Case], Path], at_once: int, gpus: int
+) -> None:
+    """A command of each case, some at once, what it prints in a file of its own and what it complains of in its log."""
+    waiting = list(cases)
     running: list[tuple[Case, subprocess.Popen, int]] = []
     while waiting or running:
         while waiting and len(running) < at_once:
             case = waiting.pop(0)
             gpu = min(range(gpus), key=[at for _, _, at in running].count)  # the one with the fewest runs
             environ = os.environ | ({"CUDA_VISIBLE_DEVICES": str(gpu)} if gpus > 1 else {})
-            with case.folder.with_suffix(".log").open("w") as log:
-                process = subprocess.Popen(case.command(data), stdout=log, stderr=log, env=environ)
-                running.append((case, process, gpu))
+            with output(case).open("w") as out, case.folder.with_suffix(".log").open("a") as log:
+                running.append((case, subprocess.Popen(command(case), stdout=out, stderr=log, env=environ), gpu))
         for case, process, gpu in list(running):
             if process.poll() is not None:
                 running.remove((case, process, gpu))
@@ -83,20 +85,24 @@ def read_result(folder: Path) -> dict:
     }  # fmt: skip
 
 
-def score_test(case: Case, data: Path) -> dict:
-    """Scores on the test part, made once and kept beside the run."""
+def score_tests(cases: list[Case], data: Path, at_once: int, gpus: int) -> None:
+    """Score the finished runs on the test part, some at once; the scores are kept beside each run."""
+
+    def command(case: Case) -> list[str]:
+        test = str(data / f"{case.language}_test.tsv")
+        return [*SPARKSMITH, "eval", str(case.folder), test, "--json", "--no-base"]
+
+    waiting = [case for case in cases if case.done and not test_scores(case)]
+    run_all(waiting, command, lambda case: case.folder.with_suffix(".test.json"), at_once, gpus)
+
+
+def test_scores(case: Case) -> dict:
+    """The scores on the test part that were kept; empty where there are none."""
     kept = case.folder.with_suffix(".test.json")
-    if not kept.is_file():
-        command = [
-            *SPARKSMITH,
-            "eval",
-            str(case.folder),
-            str(data / f"{case.language}_test.tsv"),
-            "--json",
-            "--no-base",
-        ]
-        kept.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    scores: dict = json.loads(kept.read_text())["scores"]
+    try:
+        scores: dict = json.loads(kept.read_text())["scores"]
+    except (OSError, ValueError):
+        return {}
     return scores
 
 
@@ -121,11 +127,18 @@ def main() -> None:
         Case(name, language, seed, asked.runs / "-".join([language, *name.split(), str(seed)]), (*given, *varied))
         for (name, varied), language, seed in itertools.product(variants, asked.languages, asked.seeds)
     ]
-    run_all(cases, asked.data, asked.at_once, asked.gpus)
-    show(cases, asked.data, test=asked.test)
+    missing = [case for case in cases if not case.done]
+    run_all(
+        missing, lambda case: case.command(asked.data), lambda case: case.folder.with_suffix(".out"),
+        asked.at_once, asked.gpus,
+    )  # fmt: skip
+    plain = [case for case in cases if not case.name]
+    if asked.test:
+        score_tests(plain, asked.data, asked.at_once, asked.gpus)
+    show(cases, test=asked.test)
 
 
-def show(cases: list[Case], data: Path, *, test: bool) -> None:
+def show(cases: list[Case], *, test: bool) -> None:
     """Every run, then the medians over the seeds."""
     print(
         f"{'recipe':<20}{'language':<10}{'seed':>5}{'steps':>8}{'batch':>6}{'seconds':>9}{'dev WER':>9}{'PER':>7}",
@@ -138,14 +151,13 @@ def show(cases: list[Case], data: Path, *, test: bool) -> None:
             continue
         result = read_result(case.folder)
         rates = [result["scores"][name]["rate"] for name in ("wer", "per")]
-        tested = test and not case.name
-        if tested:
-            scores = score_test(case, data)
+        scores = test_scores(case) if test and not case.name else {}
+        if scores:
             rates += [scores[name]["rate"] for name in ("wer", "per")]
         print(
             f"{case.name or 'as it is':<20}{case.language:<10}{case.seed:>5}{result['steps']:>8}{result['batch']:>6}"
             f"{result['seconds']:>9.0f}{rates[0]:>9.1%}{rates[1]:>7.2%}"
-            + (f"{rates[2]:>10.1%}{rates[3]:>7.2%}" if tested else "")
+            + (f"{rates[2]:>10.1%}{rates[3]:>7.2%}" if scores else "")
         )
         groups.setdefault((case.name, case.language), []).append(rates)
     print("medians")
