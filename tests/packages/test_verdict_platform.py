@@ -156,3 +156,13 @@ def test_source(name):
     (found,) = judge([known], GB10, kind="list", subject="x").packages
     assert found.findings[0].fault == "source-build"
     assert "github.com/Dao-AILab" in str(found.findings[0].source)
+
+
+def test_what_a_build_has_to_be_told_is_told():
+    """llama-cpp-python compiles its CUDA only where CMAKE_ARGS ask for it."""
+    (found,) = judge(
+        [package("llama_cpp_python", "0.3.36", file="llama_cpp_python-0.3.36.tar.gz", tags=())],
+        GB10, kind="list", subject="x",
+    ).packages  # fmt: skip
+    assert found.findings[0].fault == "llama-cpp-cpu-build"
+    assert "CMAKE_ARGS=-DGGML_CUDA=on" in str(found.findings[0].fix)
