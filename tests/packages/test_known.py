@@ -66,7 +66,7 @@ def test_a_row_keeps_that_a_library_is_built_against_torch():
 
 def test_a_row_of_a_pure_package_is_short():
     assert json.loads(format_row(PURE)) == {
-        "sha256": B, "v": 3, "file": "pyyaml-6.0-py3-none-any.whl", "bytes": 9, "name": "PyYAML",
+        "sha256": B, "v": 4, "file": "pyyaml-6.0-py3-none-any.whl", "bytes": 9, "name": "PyYAML",
     }  # fmt: skip
 
 

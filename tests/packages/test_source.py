@@ -105,6 +105,16 @@ def test_a_source_distribution_given_as_a_file(tmp_path):
     assert [one.verdict for one in audit([str(tmp_path)], GB10).packages] == ["cannot tell", "cannot tell"]
 
 
+def test_what_the_tests_of_a_package_hold_is_not_compiled(tmp_path):
+    """numpy has no Fortran but in its tests of f2py; a pure package may have sources that its tests read."""
+    numpy = {"numpy/core/a.c": "", "numpy/f2py/tests/src/a.f90": "", "meson/test cases/cuda/1/a.cu": ""}
+    facts = read_source(make_source(tmp_path, {"pyproject.toml": '[build-system]\nbuild-backend = "mesonpy"', **numpy}))
+    assert {each.needs for each in facts.compiles} == {"C"}
+    assert read_source(make_source(tmp_path, {**SETUP, "p/tests/data/a.cpp": "", "p/examples/a.go": ""})).compiles == ()
+    said = {"setup.py": "setup(ext_modules=[Extension('p.tests._x', ['p/tests/x.c'])])", "p/tests/x.c": ""}
+    assert {each.needs for each in read_source(make_source(tmp_path, said)).compiles} == {"C"}
+
+
 def test_the_largest_file_stands_for_its_kind(tmp_path):
     facts = read_source(make_source(tmp_path, {**SETUP, "a.c": "12", "p/b.c": "123", "c.cpp": "1"}))
     assert facts.compiles == (Compiled("C", "p/b.c", "a source file, and 2 more", 3),)
@@ -135,6 +145,12 @@ def test_a_backend_that_packs_files_compiles_nothing(tmp_path):
         ("a.py", None),
         ("docs/a.cu", None),
         ("p/docs/a.cu", "CUDA"),
+        ("numpy/f2py/tests/src/block.f", None),
+        ("third_party/cutlass/examples/24_gemm/gemm.cu", None),
+        ("vendored-meson/meson/test cases/rust/1/main.rs", None),
+        ("csrc/Test/a.cpp", None),
+        ("p/tests.c", "C"),
+        ("p/testing/a.c", "C"),
         ("p/lib.so.1", "binary"),
         (".c", None),
     ],

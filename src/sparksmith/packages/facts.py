@@ -1,6 +1,7 @@
 """What was read of a package: facts without a verdict, the same for a wheel and for an installed distribution.
 
-They stand as JSON in `policy/wheels/` and in the user's cache; `FACTS_VERSION` changes with their meaning.
+They stand as JSON in `policy/wheels/` and in the user's cache; `FACTS_VERSION` changes with their meaning, and with
+what is looked for: the cache is read anew then, while a shipped row may be of any of `ROW_VERSIONS`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any, Literal
 
 from sparksmith.base.errors import SparksmithError
 
-FACTS_VERSION = 3
+FACTS_VERSION = 4
+ROW_VERSIONS = (3, FACTS_VERSION)  # 3 took what lies in folders for tests for something that is compiled
 Kind = Literal["cubin", "ptx"]
 Variant = Literal["", "a", "f"]
 # what building asks for: a compiler for C or C++ with Python's headers (C), nvcc (CUDA), a program of the package's own

@@ -23,7 +23,15 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import read_json, write_atomic
 from sparksmith.base.folders import cache_folder
-from sparksmith.packages.facts import FACTS_VERSION, Compiled, DeviceCode, LibraryFacts, PackageFacts, ToolFacts
+from sparksmith.packages.facts import (
+    FACTS_VERSION,
+    ROW_VERSIONS,
+    Compiled,
+    DeviceCode,
+    LibraryFacts,
+    PackageFacts,
+    ToolFacts,
+)
 from sparksmith.packages.judge_cuda import OF_TORCH, from_elsewhere, provided
 
 CUDA_LIBRARY = re.compile(r"^lib(cu(?!rl)|nv|nccl)")
@@ -137,7 +145,7 @@ def parse_row(text: str) -> PackageFacts:
     """Raises `SparksmithError` for what `format_row` did not write."""
     try:
         row = json.loads(text)
-        if row["v"] != FACTS_VERSION:
+        if row["v"] not in ROW_VERSIONS:
             raise SparksmithError(f"a row of facts of version {row['v']}, this is {FACTS_VERSION}")
         name, version, tags = file_facts(row["file"])
         return PackageFacts(

@@ -22,7 +22,9 @@ SUFFIXES: dict[str, Needs] = {
     **dict.fromkeys(("f", "f77", "f90", "f95", "f03", "for"), "Fortran"),
     "cu": "CUDA", "rs": "Rust", "go": "Go", "so": "binary", "o": "binary", "a": "binary",
 }  # fmt: skip
-# at the top of a source distribution: no build compiles what lies here, unless its setup.py says so
+# no build compiles what lies here, unless its setup.py says so: anywhere (numpy/f2py/tests, the "test cases" of a meson
+# that comes along, third_party/cutlass/examples), or at the top of a source distribution
+NEVER = frozenset(("test", "tests", "test cases", "unittest", "unittests", "example", "examples"))
 ASIDE = frozenset(("test", "tests", "testing", "doc", "docs", "example", "examples", "demo", "benchmark", "benchmarks"))
 BUILD_FILES = ("setup.py", "pyproject.toml", "pdm_build.py")
 # a backend that puts files into a wheel as they are, unless something that is looked for below tells otherwise
@@ -68,10 +70,10 @@ HARMLESS_HOOKS = frozenset(("vcs", "version"))  # write the version into a file
 
 def needs_of_file(path: str) -> Needs | None:
     """What a file asks of the machine that builds it; `path` is relative to the distribution's own folder."""
-    folder, slash, _ = path.partition("/")
-    if slash and folder.lower() in ASIDE:
+    *folders, name = path.split("/")
+    lower = [folder.lower() for folder in folders]
+    if (lower and lower[0] in ASIDE) or not NEVER.isdisjoint(lower):
         return None
-    name = path.rpartition("/")[2]
     stem, _, suffix = name.rpartition(".")
     if ".so." in name:
         return "binary"
