@@ -13,7 +13,7 @@ from packages.made_environments import install, make_venv
 from packages.make_elf import cubin, make_elf, make_ptxas, ptx
 from sparksmith.machine.python_env import read_python_environment
 from sparksmith.packages import installed as reading
-from sparksmith.packages.facts import DeviceCode
+from sparksmith.packages.facts import Compiled, DeviceCode
 from sparksmith.packages.facts_cache import cache_file, read_kept
 from sparksmith.packages.installed import read_environment_facts
 
@@ -119,6 +119,17 @@ def test_conda_packages_are_read_from_their_records(tmp_path):
 
 
 # What is kept
+
+
+def test_cuda_source_without_a_library(tmp_path):
+    site = make_venv(tmp_path)
+    source = {"gsplat/cuda/a.cu": b"xx", "gsplat/__init__.py": b""}
+    install(site, "gsplat", files=source, tags=["py3-none-any"])
+    install(site, "built", files={"built/a.cu": b"", "built/_C.so": make_elf()})
+    seen = by_name(tmp_path)
+    assert seen["gsplat"].compiles == (Compiled("CUDA", "gsplat/cuda/a.cu", "a source file", 2),)
+    assert seen["built"].compiles is None
+    assert by_name(tmp_path) == seen  # as it was kept
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from made_facts import ARM, NEW_PTXAS, bitsandbytes, code, installed, library, package, torch, triton, vllm
 
-from sparksmith.packages.facts import LibraryFacts
+from sparksmith.packages.facts import Compiled, LibraryFacts
 from sparksmith.packages.finding import Verdict, worst
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.resolution import Fallback
@@ -283,3 +283,14 @@ def test_a_library_without_a_machine_of_ours_is_left_alone():
     (found,) = judge([package("p", "1", odd, library("p/_c.so"))], GB10, kind="wheel", subject="x").packages
     assert found.verdict == "runs"
     assert [each.state for each in found.libraries] == ["not used", "no GPU code"]
+
+
+def test_cuda_source_is_compiled_at_first_use():
+    """gsplat 1.5.3: nothing of it is compiled before, for any GPU."""
+    source = (Compiled("CUDA", "gsplat/cuda/csrc/Tile.cu", "a source file, and 19 more", 36982),)
+    gsplat = package("gsplat", "1.5.3", tag="py3-none-any", compiles=source)
+    found = judge_list(torch("2.15.0", "13.2"), gsplat)
+    (told,) = (each for one in found.packages for each in one.findings)
+    assert (found.verdict, told.rule, told.verdict) == (Verdict.NOTE, "at-use", Verdict.NOTE)
+    assert told.expected == ("nvcc of CUDA 13.2 (as torch 2.15.0 is), which has to know sm_121, and a C++ compiler")
+    assert "TORCH_CUDA_ARCH_LIST=12.1 " in str(told.fix)

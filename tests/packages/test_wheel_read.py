@@ -16,7 +16,8 @@ import pytest
 from packages.made_wheels import AARCH64, PURE, X86_64, make_wheel
 from packages.make_elf import cubin, make_elf, make_ptxas, ptx
 from sparksmith.base.errors import SparksmithError
-from sparksmith.packages.facts import DeviceCode, PackageFacts
+from sparksmith.packages.facts import Compiled, DeviceCode, PackageFacts
+from sparksmith.packages.known import format_row, parse_row
 from sparksmith.packages.wheel import archive, read
 from sparksmith.packages.wheel.archive import PROBLEMS_AT_MOST, Problems
 from sparksmith.packages.wheel.declared import may_declare_cuda, parse_declared_cuda
@@ -68,6 +69,19 @@ def test_a_pure_one_without_its_hash(tmp_path):
     facts = read_wheel(make_wheel(tmp_path, tag=PURE, requires_python=None), hash_it=False)
     assert (facts.sha256, facts.tags, facts.requires_python) == (None, (PURE,), None)
     assert (facts.libraries, facts.tools, facts.declared_cuda, facts.problems) == ((), (), None, ())
+
+
+def test_cuda_source_without_a_library(tmp_path):
+    """gsplat brings what nvcc makes of it at first use; transformers 4.56 has some for three of its many models."""
+    sources = {"gsplat/cuda/csrc/Adam.cu": "x", "gsplat/cuda/csrc/Tile.cu": "xxx", "gsplat/cuda/third/test/a.cu": ""}
+    made = make_wheel(tmp_path, "gsplat", tag=PURE, files={**sources, "gsplat/__init__.py": ""})
+    facts = read_wheel(made)
+    assert facts.compiles == (Compiled("CUDA", "gsplat/cuda/csrc/Tile.cu", "a source file, and 1 more", 3),)
+    assert parse_row(format_row(facts)) == facts
+    modules = {f"t/{number}.py": "" for number in range(101)}
+    assert read_wheel(make_wheel(tmp_path, "t", tag=PURE, files={**sources, **modules})).compiles is None
+    assert read_wheel(make_wheel(tmp_path, "u", files={**sources, "u/_C.so": make_elf()})).compiles is None
+    assert read_wheel(make_wheel(tmp_path, "v", tag=PURE, files={"v/tests/a.cu": "", "v/b.cuh": ""})).compiles is None
 
 
 def test_several_platforms_in_one_name(tmp_path):

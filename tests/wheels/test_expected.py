@@ -18,7 +18,7 @@ def shipped() -> Iterator[tuple[tuple[str, str, str], PackageFacts]]:
     """Facts by name, version and machine."""
     for line in shipped_rows().splitlines():
         facts = parse_row(line)
-        if facts.compiles is not None:  # a source distribution
+        if not facts.file.endswith(".whl"):  # a source distribution
             continue
         name, version, _, tags = parse_wheel_filename(facts.file)
         for tag in tags:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sparksmith.base.errors import SparksmithError
 
 FACTS_VERSION = 4
-ROW_VERSIONS = (3, FACTS_VERSION)  # 3 took what lies in folders for tests for something that is compiled
+ROW_VERSIONS = (3, FACTS_VERSION)  # 3 knew no CUDA source in wheels, and took that of tests for compiled
 Kind = Literal["cubin", "ptx"]
 Variant = Literal["", "a", "f"]
 # what building asks for: a compiler for C or C++ with Python's headers (C), nvcc (CUDA), a program of the package's own
@@ -88,7 +88,8 @@ class PackageFacts:
     `declared_cuda` what its own version file says of CUDA ("13.0"; "" for a file that says none; None without such a
     file). `problems` are what could not be read, or should not be there, in words.
 
-    Of a source distribution `compiles` is what it compiles where it is installed (None: not looked into), and
+    Of a source distribution `compiles` is what it compiles where it is installed (None: not looked into), of another
+    the CUDA source that it brings without a library, and
     `why_source` why nothing else can be installed: that is the platform's, and not kept. `foreign` neither: of a
     package that has wheels for other platforms only, and no source; `tags` are those of all of them.
     """

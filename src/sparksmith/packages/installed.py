@@ -22,6 +22,7 @@ from sparksmith.packages.facts import LibraryFacts, PackageFacts, ToolFacts
 from sparksmith.packages.facts_cache import Kept, Stamp, cache_file, read_kept, stamp, write_kept
 from sparksmith.packages.installed_files import FileList, list_files
 from sparksmith.packages.loading import MissingLibrary, find_missing
+from sparksmith.packages.wheel.at_use import find_cuda_sources
 from sparksmith.packages.wheel.declared import BYTES_AT_MOST, FILES_AT_MOST, parse_declared_cuda
 from sparksmith.packages.wheel.elf import ELF_MAGIC, Source
 from sparksmith.packages.wheel.examine import SHARED_LIBRARY, SMALLEST, examine
@@ -128,6 +129,7 @@ def _read_package(
         distribution.name, distribution.version, "", None, files.bytes or stored,
         distribution.tags, distribution.requires_python, distribution.requires, _read_declared_cuda(files),
         tuple(libraries), tuple(tools), tuple(problems),
+        compiles=None if libraries else find_cuda_sources(files.cuda_sources, files.modules),
     )  # fmt: skip
     return facts, stamps if files.records else None
 

@@ -36,6 +36,8 @@ class FileList:
     bytes: int = 0
     records: list[str] = field(default_factory=list)
     version_files: list[str] = field(default_factory=list)  # that may say which CUDA it was built with
+    cuda_sources: list[tuple[str, int | None]] = field(default_factory=list)  # paths as a RECORD has them, and bytes
+    modules: int = 0  # files of Python, as a RECORD has them
     problems: list[str] = field(default_factory=list)
 
 
@@ -88,10 +90,13 @@ def _list_record(environment: PythonEnvironment, distribution: Distribution, fil
         else:
             whole = start + path
         if path.endswith((".py", ".json")):
+            files.modules += 1
             if VERSION_FILE.search(path) and may_declare_cuda(path):
                 files.version_files.append(whole)
         elif _may_be_code(path):
             files.candidates[whole] = None
+        elif path.endswith(".cu"):
+            files.cuda_sources.append((path, size))
     if outside:
         files.problems.append(
             f"{record.name} names {plural(len(outside), 'library', 'libraries')} outside the environment, not read "

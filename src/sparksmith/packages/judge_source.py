@@ -1,9 +1,11 @@
-"""What an installer would make of a source distribution: nothing to compile, or with what it would be compiled."""
+"""What an installer makes of a source distribution, and first use of the CUDA source that a package brings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sparksmith.packages.facts import Needs, PackageFacts
-from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, some
+from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, capability, some
 from sparksmith.packages.wheel.source import SOURCE_ENDINGS
 from sparksmith.policy.targets import show_version
 
@@ -80,4 +82,19 @@ def check_source(package: PackageFacts, setting: Setting) -> Finding:
         "ask for a version that has a wheel, or build it on the machine and audit what was built",
         tuple(Evidence(f"{package.file}: {each.path}", each.what, each.bytes)
               for _, each in sorted(first.items(), key=lambda one: order.index(one[0])))[:EVIDENCE_AT_MOST],
+    )  # fmt: skip
+
+
+def check_cuda_source(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    """Findings of the rule at-use: CUDA source, and no library that was compiled from it."""
+    if not package.compiles or is_source(package):
+        return
+    nvcc = f"nvcc of CUDA {setting.cuda_text} ({setting.cuda_of}), which has to know sm_{setting.target.architecture}"
+    yield Finding(
+        Verdict.NOTE, "at-use",
+        "it brings CUDA source and no library: nvcc compiles what is used of it, on the machine and at first use",
+        f"{nvcc}, and a C++ compiler",
+        f"have {nvcc}, on PATH, with a C++ compiler and ninja; TORCH_CUDA_ARCH_LIST={capability(setting.target)} makes "
+        "torch compile for this GPU alone",
+        tuple(Evidence(each.path, each.what, each.bytes) for each in package.compiles),
     )  # fmt: skip

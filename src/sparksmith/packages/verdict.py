@@ -21,6 +21,7 @@ from sparksmith.packages.judge_faults import check_resolution, check_versions, e
 from sparksmith.packages.judge_libraries import check_libraries, check_missing
 from sparksmith.packages.judge_platform import check_platform
 from sparksmith.packages.judge_set import check_fallbacks, check_set, check_unseen, setting_of
+from sparksmith.packages.judge_source import check_cuda_source
 from sparksmith.packages.loading import MissingLibrary
 from sparksmith.packages.resolution import Fallback
 from sparksmith.policy.faults import load_faults
@@ -96,6 +97,7 @@ def judge_package(package: PackageFacts, setting: Setting) -> PackageVerdict:
         *check_libraries(package, setting),
         *check_code(package, setting),
         *check_tools(package, setting),
+        *check_cuda_source(package, setting),
     ]
     findings = [explain(each, [name], faults) for each in found]
     findings += check_versions({name: package}, setting, faults, alone=True)

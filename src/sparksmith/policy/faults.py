@@ -60,7 +60,7 @@ KINDS: dict[str, tuple[dict[str, type], set[str]]] = {
 RULES = (
     "tag", "python", "machine", "glibc", "source", "problem",
     "cuda-major", "cuda-name", "cuda-newer", "cpu-build", "cuda-library-major", "cuda-library-minor",
-    "device-code", "ptx-only", "ptx-isa", "ptxas", "amd",
+    "device-code", "ptx-only", "ptx-isa", "ptxas", "amd", "at-use",
     "cuda-majors", "cuda-unused", "torch-missing", "library-missing", "bounds", "fallback", "resolved-for", "known",
 )  # fmt: skip
 KEYS = {

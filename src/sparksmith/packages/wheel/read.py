@@ -16,8 +16,9 @@ from packaging.version import InvalidVersion, Version
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import sha256_of
-from sparksmith.packages.facts import LibraryFacts, PackageFacts, ToolFacts
+from sparksmith.packages.facts import Compiled, LibraryFacts, PackageFacts, ToolFacts
 from sparksmith.packages.wheel.archive import Archive, Unreadable
+from sparksmith.packages.wheel.at_use import find_cuda_sources
 from sparksmith.packages.wheel.declared import (
     BYTES_AT_MOST,
     FILES_AT_MOST,
@@ -70,6 +71,7 @@ def read_wheel(path: Path, *, hash_it: bool = True) -> PackageFacts:
             libraries=libraries,
             tools=tools,
             problems=archive.problems.all(),
+            compiles=None if libraries else _read_sources(archive),
         )
 
 
@@ -128,6 +130,11 @@ def _read_tags(archive: Archive) -> tuple[str, ...]:
             message = BytesHeaderParser().parsebytes(archive.read_start(name, 65_536))
             return tuple(sorted({plain(str(tag).strip()) for tag in message.get_all("Tag", [])}))
     return ()
+
+
+def _read_sources(archive: Archive) -> tuple[Compiled, ...] | None:
+    sources = [(plain(name, 200), member.file_size) for name, member in archive.members.items() if name.endswith(".cu")]
+    return find_cuda_sources(sources, sum(name.endswith(".py") for name in archive.members)) if sources else None
 
 
 def _read_declared_cuda(archive: Archive) -> str | None:
