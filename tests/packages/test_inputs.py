@@ -111,11 +111,47 @@ def test_what_cannot_be_audited_is_said(tmp_path, monkeypatch, make, word, said)
 
 
 def test_different_kinds_are_not_mixed(tmp_path):
-    wheel = touch(tmp_path / "one-1-py3-none-any.whl")
+    touch(tmp_path / "wheels" / "one-1-py3-none-any.whl")
     with pytest.raises(SparksmithError, match=r"\(wheels\), torch \(requirements\)"):
-        read_subject([str(wheel), "torch"])
+        read_subject([str(tmp_path / "wheels"), "torch"])
     with pytest.raises(SparksmithError, match="nothing to audit"):
         read_subject([])
+
+
+def test_a_wheel_beside_requirements_is_one_of_them(tmp_path):
+    wheel = touch(tmp_path / "a b" / "one-1-py3-none-any.whl")
+    subject = read_subject([str(wheel), "torch>=2", f"{wheel}[extra]"])
+    assert isinstance(subject, Asked)
+    assert [(line.name, line.requirement.extras, line.requirement.url) for line in subject.requirements.lines] == [
+        ("one", set(), wheel.as_uri()), ("torch", set(), None), ("one", {"extra"}, wheel.as_uri()),
+    ]  # fmt: skip
+
+
+def test_the_address_of_a_file_is_the_file(tmp_path, monkeypatch):
+    wheel = touch(tmp_path / "one-1-py3-none-any.whl")
+    assert read_subject([wheel.as_uri()]) == Wheels((wheel,), alone=True)
+    monkeypatch.chdir(tmp_path)
+    for word in (
+        f"one @ {wheel.as_uri()}",
+        f"one@{wheel.as_uri()}",
+        "one@./one-1-py3-none-any.whl",
+        "one @ " + wheel.name,
+    ):
+        subject = read_subject([word])
+        assert isinstance(subject, Asked)
+        (line,) = subject.requirements.lines
+        assert (line.name, line.requirement.url) == ("one", wheel.as_uri())
+
+
+def test_a_project_that_takes_a_wheel_from_its_path(tmp_path):
+    source = 'torch = { index = "somewhere" }'
+    file = touch(
+        tmp_path / "pyproject.toml", PYPROJECT.replace(source, 'torch = { path = "dist/torch-1-py3-none-any.whl" }')
+    )
+    subject = read_subject([str(file)])
+    assert isinstance(subject, Project)
+    assert subject.lines[0].requirement.url == (tmp_path / "dist/torch-1-py3-none-any.whl").as_uri()
+    assert subject.sources == ("vllm",)
 
 
 def test_a_folder_of_wheels_named_as_one_that_is_none(tmp_path):

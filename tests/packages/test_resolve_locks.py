@@ -138,3 +138,22 @@ def test_a_damaged_lock_is_an_error_that_the_user_can_mend(tmp_path, row):
 def test_an_extra_that_the_lock_does_not_have():
     with pytest.raises(SparksmithError, match="no extra c: it has a, b"):
         parse_uv_lock(LOCK, SPARK, ["c"])
+
+
+@pytest.mark.parametrize("parse", [parse_uv_lock, parse_pylock])
+def test_a_wheel_at_a_path_counts_from_the_lock(parse, tmp_path):
+    path, sha256 = "../dist/foo-1.0-py3-none-any.whl", "a" * 64
+    rows = {
+        parse_uv_lock: [
+            {"name": "app", "source": {"virtual": "."}, "dependencies": [{"name": "foo"}]},
+            {"name": "foo", "version": "1.0", "source": {"path": path},
+             "wheels": [{"filename": "foo-1.0-py3-none-any.whl", "hash": f"sha256:{sha256}"}]},
+        ],
+        parse_pylock: [{"name": "foo", "version": "1.0", "archive": {"path": path, "hashes": {"sha256": sha256}}}],
+    }  # fmt: skip
+    content = {"version": 1, "lock-version": "1.0", "package": rows[parse], "packages": rows[parse]}
+    (locked,) = parse(content, SPARK, (), tmp_path / "project")
+    wheel = locked.choose(SPARK).wheel
+    assert (wheel.file, wheel.sha256) == ("foo-1.0-py3-none-any.whl", sha256)
+    assert wheel.url == (tmp_path / "dist/foo-1.0-py3-none-any.whl").as_uri()
+    assert not locked.from_index  # nobody looks there for a newer one

@@ -85,6 +85,38 @@ def test_a_wheel_and_a_folder_of_wheels_are_found_from_the_file(tmp_path):
     assert parse_address("torch>=2") is None and parse_address("./folder") is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "./wheels/six-1-py3-none-any.whl",
+        "six @ wheels/six-1-py3-none-any.whl",
+        "six@file:wheels/six-1-py3-none-any.whl",
+    ],
+)
+def test_a_path_counts_from_the_file_or_else_from_here(tmp_path, monkeypatch, text):
+    """pip and uv count from the working folder, of which the file says nothing."""
+    (tmp_path / "sub/wheels").mkdir(parents=True)
+    (tmp_path / "wheels").mkdir()
+    file, there = tmp_path / "sub/needs.txt", tmp_path / "wheels/six-1-py3-none-any.whl"
+    file.write_text(f"{text}\n")
+    monkeypatch.chdir(tmp_path)
+    near = tmp_path / "sub/wheels/six-1-py3-none-any.whl"
+    assert read_requirements(file).lines[0].requirement.url == near.as_uri()
+    there.touch()
+    assert read_requirements(file).lines[0].requirement.url == there.as_uri()
+    near.touch()
+    assert read_requirements(file).lines[0].requirement.url == near.as_uri()
+
+
+@pytest.mark.parametrize(
+    "text", ["six@git+https://git@h.example/a/six.git", "six @ https://h.example/six-1-py3-none-any.whl"]
+)
+def test_a_named_address_is_a_requirement(text):
+    assert parse_address(text) is None
+    assert parse_requirement(text).name == "six"
+    assert parse_address("https://me@h.example/six-1-py3-none-any.whl").name == "six"
+
+
 def test_all_wrong_lines_are_told_at_once(tmp_path):
     file = tmp_path / "needs.txt"
     file.write_text("torch\nnot one!\nnumpy\ntrl=1.16\n-r needs.txt\n", encoding="utf-8")

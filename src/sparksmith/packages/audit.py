@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.redact import redact_text
 from sparksmith.machine.python_env import printable
+from sparksmith.packages.addresses import local_path
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
 from sparksmith.packages.fetch import Progress
@@ -30,7 +31,7 @@ from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.known import KnownWheels
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
-from sparksmith.packages.resolution import Resolution
+from sparksmith.packages.resolution import Chosen, Resolution
 from sparksmith.packages.resolve import resolve, resolve_pinned
 from sparksmith.packages.verdict import SetVerdict, judge
 from sparksmith.policy.load import Stack, audited_file, stack_file
@@ -143,13 +144,18 @@ def judge_resolution(
     ]
     notes = list(resolution.notes)
     unseen = [str(line.requirement) for line in asked_by_sources(gathered, resolution.platform)]
-    if lacking := sum(each.facts is None for each in gathered):
+    if lacking := sum(each.facts is None and not _is_here(each.chosen) for each in gathered):
         wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
         notes.append(f"{wheels} could not be looked at; try again with a network: what was read is remembered")
     return judge(
         packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, unseen=unseen,
         notes=notes,
     )  # fmt: skip
+
+
+def _is_here(chosen: Chosen) -> bool:
+    """Whether its wheel is a file of this machine, which no network brings."""
+    return chosen.wheel is not None and local_path(chosen.wheel.url) is not None
 
 
 def judge_environment(root: Path, target: Target, subject: str) -> SetVerdict:

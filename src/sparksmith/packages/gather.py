@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.packages.addresses import local_path
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fetch import Progress, Unreachable, drop_wheel, fetch_wheel, host_of
 from sparksmith.packages.known import KnownWheels
@@ -71,6 +72,11 @@ def gather(
             return Gathered(chosen, _source_facts(chosen, PackageFacts(chosen.name, chosen.version, "", None, 0)))
         if file.sha256 and (found := known.find(file.sha256)):
             return Gathered(chosen, _source_facts(chosen, found))
+        if local := local_path(file.url):
+            try:
+                return Gathered(chosen, _source_facts(chosen, read_local(local, file)))
+            except SparksmithError as error:
+                return unknown(chosen, file, error.message)
         host = host_of(file)
         if host in silent:
             return unknown(chosen, file, silent[host])
@@ -89,6 +95,16 @@ def gather(
         if not keep:
             drop_wheel(path)
         return Gathered(chosen, _source_facts(chosen, facts))
+
+    def read_local(path: Path, file: WheelFile) -> PackageFacts:
+        """Where it lies; it is nobody else's to delete."""
+        if not path.is_file():
+            raise SparksmithError(f"{path} does not exist")
+        facts = read(path)
+        if file.sha256 and facts.sha256 != file.sha256:
+            raise SparksmithError(f"{path} is not the file that was meant: its sha256 is {facts.sha256}")
+        known.remember(facts)
+        return facts
 
     def unknown(chosen: Chosen, file: WheelFile, problem: str) -> Gathered:
         if chosen.wheel is not None:

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError, UsageProblem
 from sparksmith.base.redact import redact_text
+from sparksmith.packages.addresses import local_path
 from sparksmith.packages.requirements import (
     Line,
     RequirementLines,
+    is_named_address,
     parse_address,
     parse_requirement,
     read_requirements,
@@ -93,6 +96,8 @@ def read_subject(words: Sequence[str]) -> Subject:
     if all(isinstance(subject, Wheels) for subject in subjects):
         paths = (path for subject in subjects if isinstance(subject, Wheels) for path in subject.paths)
         return Wheels(tuple(dict.fromkeys(paths)), alone=False)
+    # a wheel beside requirements is one of them, as pip takes it
+    subjects = [_as_asked(subject) for subject in subjects]
     if all(isinstance(subject, Asked) for subject in subjects):
         return Asked(_together([subject.requirements for subject in subjects if isinstance(subject, Asked)]))
     raise UsageProblem(
@@ -105,7 +110,7 @@ def read_subject(words: Sequence[str]) -> Subject:
 def _read_word(word: str) -> Subject:
     if not word.strip():
         raise UsageProblem("an empty word names nothing to audit", CHOICES)
-    path = Path(word)
+    path = local_path(word) or Path(word)
     if _exists(path):
         return _read_path(path, ())
     if (match := EXTRAS.match(word)) and _exists(Path(match["path"])):
@@ -115,10 +120,11 @@ def _read_word(word: str) -> Subject:
         return Environment(path.parent.parent)
     with contextlib.suppress(OSError, ValueError):  # no link, or no name that a file can have
         raise UsageProblem(f"{word} is a link to {path.readlink()}, which is not there", CHOICES)
-    if "://" not in word and (FILE.search(word) or word in FOLDERS or word.startswith((".", "/", "~"))):
+    named = is_named_address(word)
+    if "://" not in word and not named and (FILE.search(word) or word in FOLDERS or word.startswith((".", "/", "~"))):
         raise UsageProblem(f"{word} does not exist", CHOICES)
     try:
-        line = parse_address(word) or parse_requirement(word)
+        line = parse_address(word) or parse_requirement(word, Path())
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
         said = f"{redact_text(word)} does not exist, and is no requirement: {redact_text(reason)}"
@@ -147,6 +153,8 @@ def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
         return _read_project(path, extras)
     if path.name == "uv.lock" or PYLOCK.match(path.name):
         return Lock(path, extras, _read_toml(path))
+    if extras and path.suffix == ".whl" and (line := parse_address(f"{path.absolute().as_uri()}[{','.join(extras)}]")):
+        return Asked(RequirementLines((line,)))
     if extras:
         raise UsageProblem(f"{path} has no extras", "extras belong to a pyproject.toml, a uv.lock or a package")
     if _is_package_file(path):
@@ -222,13 +230,30 @@ def _read_project(path: Path, extras: tuple[str, ...]) -> Project:
         raise SparksmithError(f"{path}: {str(error).splitlines()[0]}") from None
     own = canonicalize_name(str(project.get("name", "")))
     sources = content.get("tool", {}).get("uv", {}).get("sources", {})
+    wheels = {str(canonicalize_name(name)): found for name, source in sources.items() if (found := _wheel_at(source))}
+    lines = [_placed(line, path.parent / wheels[line.name]) if line.name in wheels else line for line in lines]
     return Project(
         path, extras, tuple(line for line in lines if line.name != own),
         tuple(sorted(canonicalize_name(name) for name, source in sources.items() if _is_elsewhere(source))),
     )  # fmt: skip
 
 
+def _wheel_at(source: Any) -> str | None:
+    """The path of the wheel that a package is taken from, as the file says it."""
+    path = source.get("path") if isinstance(source, dict) else None
+    return path if isinstance(path, str) and path.endswith(".whl") else None
+
+
+def _placed(line: Line, wheel: Path) -> Line:
+    """A requirement that is taken from a file."""
+    requirement = Requirement(str(line.requirement))
+    requirement.url, requirement.specifier = wheel.resolve().as_uri(), SpecifierSet()
+    return Line(requirement, line.hashes)
+
+
 def _is_elsewhere(source: Any) -> bool:
+    if _wheel_at(source):
+        return False
     rows = source if isinstance(source, list) else [source]
     return any(isinstance(row, dict) and row.keys() & {"git", "path", "workspace", "url"} for row in rows)
 
@@ -238,6 +263,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SparksmithError(f"{path} cannot be read as TOML: {error}") from error
+
+
+def _as_asked(subject: Subject) -> Subject:
+    """A wheel that was named by itself as the requirement that it is; everything else as it is."""
+    if isinstance(subject, Wheels) and subject.alone and subject.paths[0].suffix == ".whl":
+        with contextlib.suppress(InvalidRequirement):
+            if line := parse_address(subject.paths[0].absolute().as_uri()):
+                return Asked(RequirementLines((line,)))
+    return subject
 
 
 def _together(parts: Sequence[RequirementLines]) -> RequirementLines:

@@ -23,13 +23,20 @@ CONFLICT = re.compile(r"extra\s*(==|!=)\s*(['\"])((?:extra|group)-\d+-[^'\"]+)\2
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A version with all its files. `elsewhere` says, in a word, what it comes from instead of an index."""
+    """A version with all its files. `elsewhere` says, in a word, what it comes from instead of an index; `direct` that
+    its wheel was named by a path or an address."""
 
     name: str
     version: str
     wheels: tuple[WheelFile, ...]
     sdist: WheelFile | None = None  # its source distribution
     elsewhere: str = ""
+    direct: bool = False
+
+    @property
+    def from_index(self) -> bool:
+        """Whether other versions of it are to be had where this one is from."""
+        return not self.elsewhere and not self.direct
 
     @property
     def uploaded(self) -> datetime | None:
@@ -51,19 +58,25 @@ class Locked:
         return Chosen(self.name, self.version, None, asked, why, self.sdist, self.foreign)
 
 
-def parse_pylock(content: Mapping[str, Any], platform: Platform, extras: Sequence[str] = ()) -> list[Locked]:
-    """The packages of a pylock.toml that a platform gets. Raises `SparksmithError` for what is no such file."""
+def parse_pylock(
+    content: Mapping[str, Any], platform: Platform, extras: Sequence[str] = (), folder: Path | None = None
+) -> list[Locked]:
+    """The packages of a pylock.toml in `folder` that a platform gets. Raises `SparksmithError` for what is no such
+    file."""
     if str(content.get("lock-version", "")).split(".")[0] != "1":
         raise SparksmithError(f"a pylock.toml of version {content.get('lock-version')}: 1.x is what is understood")
     return [
-        _locked(row)
+        _locked(row, folder)
         for row in _rows(content, "packages")
         if _holds(row.get("marker", ""), platform, {canonicalize_name(extra) for extra in extras})
     ]
 
 
-def parse_uv_lock(content: Mapping[str, Any], platform: Platform, extras: Sequence[str] = ()) -> list[Locked]:
-    """The packages of a uv.lock that `uv sync` installs on a platform, the project's `dev` group included."""
+def parse_uv_lock(
+    content: Mapping[str, Any], platform: Platform, extras: Sequence[str] = (), folder: Path | None = None
+) -> list[Locked]:
+    """The packages of a uv.lock in `folder` that `uv sync` installs on a platform, those of the project's `dev` group
+    included."""
     if content.get("version") != 1:
         raise SparksmithError(f"a uv.lock of version {content.get('version')}: 1 is what is understood")
     rows = _rows(content, "package")
@@ -98,7 +111,7 @@ def parse_uv_lock(content: Mapping[str, Any], platform: Platform, extras: Sequen
             for target in by_name.get(dependency["name"], ()):
                 if dependency.get("version", target.get("version")) == target.get("version"):
                     waiting += [(target, inner) for inner in ("", *dependency.get("extra", ()))]
-    return [_locked(reached[key]) for key in sorted(reached)]
+    return [_locked(reached[key], folder) for key in sorted(reached)]
 
 
 def _dependencies(row: dict[str, Any], extra: str, with_groups: bool) -> Iterable[dict[str, Any]]:
@@ -134,36 +147,41 @@ def _holds(marker: str, platform: Platform, extras: Iterable[str]) -> bool:
         raise SparksmithError(f"a lock with a marker that cannot be read: {marker}") from error
 
 
-def _locked(row: dict[str, Any]) -> Locked:
-    wheels = [_wheel(entry) for entry in row.get("wheels", ())]
-    archive = row.get("archive")
+def _locked(row: dict[str, Any], folder: Path | None) -> Locked:
+    wheels = [_wheel(entry, folder) for entry in row.get("wheels", ())]
+    archive = row.get("archive") or {}
     source = row.get("source", {})
-    direct = archive["url"] if isinstance(archive, dict) and "url" in archive else source.get("url", "")
-    if not wheels and str(direct).split("?")[0].endswith(".whl"):
-        wheels = [_wheel({"url": direct, **(archive or {})})]
+    address = str(archive.get("url") or archive.get("path") or source.get("url") or source.get("path") or "")
+    direct = address.split("?")[0].endswith(".whl")
+    if direct:  # of a wheel at a path, uv.lock lists the name and the hash by themselves
+        listed = row["wheels"][0] if wheels and "path" in source else {}
+        if not wheels or listed:
+            wheels = [_wheel({**listed, "path" if "://" not in address else "url": address, **archive}, folder)]
     elsewhere = ""
     for keys, word in ((("vcs", "git"), "repository"), (("directory", "path", "editable", "virtual"), "folder")):
-        if any(key in row or key in source for key in keys):
+        if not direct and any(key in row or key in source for key in keys):
             elsewhere = word
-    if not wheels and not elsewhere and direct:
+    if not wheels and not elsewhere and address:
         elsewhere = "source archive"
     sdist = row.get("sdist")
     return Locked(
         canonicalize_name(row["name"]), str(row.get("version", "")), tuple(wheels),
-        _wheel(sdist) if sdist else None, elsewhere,
+        _wheel(sdist, folder) if sdist else None, elsewhere, direct,
     )  # fmt: skip
 
 
-def _wheel(entry: Mapping[str, Any]) -> WheelFile:
-    url = entry.get("url") or entry.get("path") or entry.get("filename") or ""
+def _wheel(entry: Mapping[str, Any], folder: Path | None) -> WheelFile:
+    path = entry.get("path")
+    url = entry.get("url") or (((folder or Path()) / path).absolute().resolve().as_uri() if path else None)
     sha256 = entry.get("hashes", {}).get("sha256") or str(entry.get("hash", "")).removeprefix("sha256:") or None
     size = entry.get("size")
+    name = entry.get("name") or entry.get("filename") or unquote(urlsplit(url or "").path.rpartition("/")[2])
     return WheelFile(
-        file=str(entry.get("name") or entry.get("filename") or unquote(urlsplit(url).path.rpartition("/")[2])),
+        file=str(name),
         sha256=sha256.lower() if sha256 else None,
         bytes=size if isinstance(size, int) else None,
         uploaded=_time(entry.get("upload-time")),
-        url=entry.get("url") or (Path(url).as_uri() if Path(url).is_absolute() else None),
+        url=url,
     )
 
 

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError, describe_problems
 from sparksmith.base.redact import redact_text
+from sparksmith.packages.addresses import whole_address
 from sparksmith.packages.platform import Platform
 
 HASH = re.compile(r"\s--hash[= ]sha256:([0-9a-fA-F]{64})(?=\s|$)")
@@ -23,6 +24,8 @@ EDITABLE = re.compile(r"^(?:-e|--editable)[= ]?\s*(\S.*)$")
 INDEX = re.compile(r"^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--pre)(?:[= ]|$)")
 LINKS = re.compile(r"^(-f|--find-links)[= ]\s*(\S.*)$")
 ADDRESS = re.compile(r"^([^\s;]+)(\s*;.*)?$")
+NAMED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@")  # foo @ ADDRESS, which may stand without spaces
+WHEEL = re.compile(r"^(?P<path>.*\.whl)(?P<extras>\[[^\]]*\])?$")
 EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 # of the last part of an address, what follows a project's name: .git, @REVISION, -VERSION, an archive's ending
 AFTER_NAME = re.compile(r"(@.*|\.git(@.*)?|(-v?\d[^/]*)?\.(zip|tar\.gz|tgz))$")
@@ -80,27 +83,37 @@ def read_requirements(path: Path) -> RequirementLines:
     return found
 
 
-def parse_requirement(text: str) -> Line:
-    """One requirement with its hashes. Raises `packaging`'s `InvalidRequirement`."""
+def parse_requirement(text: str, folder: Path | None = None) -> Line:
+    """One requirement with its hashes. A path that is its address counts from `folder`. Raises `packaging`'s
+    `InvalidRequirement`."""
     hashes = frozenset(value.lower() for value in HASH.findall(text))
-    return Line(Requirement(HASH.sub("", text).strip()), hashes)
+    requirement = Requirement(HASH.sub("", text).strip())
+    if requirement.url:
+        requirement.url = whole_address(requirement.url, folder or Path())
+    return Line(requirement, hashes)
+
+
+def is_named_address(text: str) -> bool:
+    """Whether a line names a package and where it is: foo @ ADDRESS, foo[extra]@ADDRESS."""
+    return NAMED.match(text) is not None
 
 
 def parse_address(text: str, folder: Path | None = None) -> Line | None:
     """A line that is a wheel's or a repository's address and names no package itself, as the requirement that it is;
     None for another. A wheel's path counts from `folder`. Raises `packaging`'s `InvalidRequirement`."""
     address, marker = (match[1], match[2] or "") if (match := ADDRESS.match(HASH.sub("", text))) else ("", "")
+    if is_named_address(address):
+        return None
     path = unquote(address.split("#")[0].split("?")[0])
-    if path.endswith(".whl"):
-        name = path.rpartition("/")[2].partition("-")[0]
-        if "://" not in address:
-            address = ((folder or Path()) / address.removeprefix("file:")).resolve().as_uri()
+    if wheel := WHEEL.match(path):
+        name = wheel["path"].rpartition("/")[2].partition("-")[0] + (wheel["extras"] or "")
+        address = whole_address(address.removesuffix(wheel["extras"] or ""), folder or Path())
     elif address.startswith(("git+", "http://", "https://")):
         egg = EGG.search(address)
         name = egg[1] if egg else AFTER_NAME.sub("", path.partition("/archive/")[0].rstrip("/").rpartition("/")[2])
     else:
         return None
-    found = parse_requirement(f"{name} @ {address}{marker}")
+    found = parse_requirement(f"{name} @ {address} {marker}")
     return Line(found.requirement, frozenset(value.lower() for value in HASH.findall(text)))
 
 
@@ -152,13 +165,15 @@ def _read(path: Path, includers: tuple[Path, ...], problems: list[str]) -> Requi
             options.append(_whole_option(text, path.parent))
         elif text.startswith("-"):
             left_out.append(f"{path.name}, line {number}: the option {redact_text(text.split()[0])} is not followed")
-        elif line := parse_address(text, path.parent):
-            lines.append(line)
-        elif text.startswith((".", "/", "git+", "http://", "https://", "file:")):
-            left_out.append(f"{path.name}, line {number}: {redact_text(text)} names no package, and is not looked into")
         else:
             try:
-                lines.append(parse_requirement(text))
+                if line := parse_address(text, path.parent):
+                    lines.append(line)
+                elif text.startswith((".", "/", "git+", "http://", "https://", "file:")):
+                    what = f"{redact_text(text)} names no package, and is not looked into"
+                    left_out.append(f"{path.name}, line {number}: {what}")
+                else:
+                    lines.append(parse_requirement(text, path.parent))
             except InvalidRequirement as error:
                 problems.append(f"{path.name}, line {number}: {redact_text(str(error).splitlines()[0])}")
     return RequirementLines(tuple(lines), tuple(options), tuple(constraints), tuple(left_out))

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from packaging.specifiers import SpecifierSet
 
-from sparksmith.base.errors import SparksmithError
+from sparksmith.base.errors import SparksmithError, UsageProblem, describe_problems
+from sparksmith.packages.addresses import local_path
 from sparksmith.packages.fallback import find_fallback
 from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels, file_facts
@@ -30,14 +31,26 @@ def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWhe
         return resolve_lock(subject, platform)
     if isinstance(subject, Asked) and (found := resolve_pinned(subject, platform, known)):
         return found
+    _check_there(subject, platform)
     return resolve_with_uv(subject, platform)
+
+
+def _check_there(subject: Asked | Project, platform: Platform) -> None:
+    """Raises `UsageProblem` for files of this machine that requirements name and that are not there."""
+    lines = subject.lines if isinstance(subject, Project) else subject.requirements.lines
+    named = [(line.name, local_path(line.requirement.url)) for line in lines if line.wanted_on(platform)]
+    if gone := [f"{name}: {path} does not exist" for name, path in named if path and not path.exists()]:
+        raise UsageProblem(
+            gone[0] if len(gone) == 1 else describe_problems("files that the requirements name are not there:", gone),
+            "a relative path counts from the folder of the file that names it, or from the working folder",
+        )
 
 
 def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
     """The packages of a lock that a platform gets. Raises `SparksmithError` for what no tool has written so."""
     parse = parse_uv_lock if lock.file.name == "uv.lock" else parse_pylock
     try:
-        packages = parse(lock.content, platform, lock.extras)
+        packages = parse(lock.content, platform, lock.extras, lock.file.parent)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # a table where a text is wanted, and the like
         raise SparksmithError(
             f"{lock.file} is damaged, or no lock: {type(error).__name__}: {error}", "make it anew, with uv lock"
@@ -149,7 +162,7 @@ class _Question:
 
     def newest(self, found: Found, known: Mapping[str, Locked]) -> dict[str, Locked]:
         """The newest version of each package; of what was left out, of the versions that are asked for."""
-        wanted = {package.name: package.name for package in found.packages if not package.elsewhere}
+        wanted = {package.name: package.name for package in found.packages if package.from_index}
         wanted |= {name: self._versions(name) for name in found.without}
         unknown = {name: wanted[name] for name in sorted(wanted.keys() - known.keys())}
         return newest_of(unknown, self.platform, options=self.options) if unknown else {}
@@ -163,7 +176,8 @@ class _Question:
             if name in newest and (newest[name].sdist or best_wheel(newest[name].wheels, self.platform))
             if name not in self.lines or not self.lines[name].pinned
         }
-        others = sorted({*self.elsewhere, *without} - sources.keys())
+        direct = (package.name for package in found.packages if package.direct)
+        others = sorted({*self.elsewhere, *without, *direct} - sources.keys())
         versions = versions_beside(found.packages, sources, self.platform, options=self.options, exclude=others)
         wanted = {name: f"{name}=={version}" for name, version in versions.items() if version != newest[name].version}
         return newest_of(wanted, self.platform, options=self.options) if wanted else {}
@@ -172,7 +186,7 @@ class _Question:
         return [
             fallback
             for package in found.packages
-            if not package.elsewhere and package.name in newest
+            if package.from_index and package.name in newest
             if (fallback := find_fallback(
                 package, newest[package.name], self.lines.get(package.name), self.platform
             ))

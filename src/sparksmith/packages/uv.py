@@ -149,7 +149,7 @@ def versions_beside(
     `sources` are requirements by name, as in `newest_of`; what the chosen ask for bounds them. Their metadata is left
     empty, so that nothing is built for it; what uv cannot say is left out.
     """
-    pins = [f"{package.name}=={package.version}" for package in chosen if not package.elsewhere and package.version]
+    pins = [f"{package.name}=={package.version}" for package in chosen if package.from_index and package.version]
     if not sources or not pins:
         return {}
     only = [word for name in sources for word in ("--no-binary", name)]
