@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -170,6 +171,17 @@ def test_a_host_that_does_not_answer_is_asked_once(tmp_path):
         "its wheel could not be fetched from silent.example: no route"
     }
     assert found.notes[0].startswith("20 wheels could not be looked at")
+
+
+def test_a_misspelt_extra_is_a_note_with_the_nearest():
+    vllm = package("vllm", "0.33.0", requires=("flashinfer-python>=0.4; extra == 'flashinfer'", "numpy"))
+    resolution, gathered = resolved(vllm)
+    resolution = replace(resolution, no_extras=(("vllm", "flashinfr"), ("vllm", "x")))
+    assert judge_resolution(resolution, gathered, GB10, "vllm").notes == (
+        "vllm 0.33.0 has no extra flashinfr (perhaps you meant flashinfer): an installer warns, and brings nothing for "
+        "it",
+        "vllm 0.33.0 has no extra x: an installer warns, and brings nothing for it",
+    )
 
 
 def test_a_version_that_another_package_wants_is_no_fallback():

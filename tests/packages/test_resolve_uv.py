@@ -351,6 +351,19 @@ def test_why_uv_failed(fake, stderr, said, hint):
     assert (hint in caught.value.hint) if hint else caught.value.hint is None
 
 
+def test_an_extra_that_a_package_does_not_have_is_told_where_it_was_asked_for(fake):
+    said = (
+        "warning: The package `vllm==0.19.1` does not have an extra named `flashinfr`\n"
+        "warning: The package `torch @ file:///a%20b/torch.whl` does not have an\nextra named `Op_Tree`\n"
+        "warning: The package `numpy==2.3.5` does not have an extra named `x`\n"
+    )
+    asked = fake(Answer(0, VLLM, said), NEWEST)
+    found = resolve(read_subject(["vllm[flashinfr,bench]<0.20", "vllm", "torch[op-tree]"]), SPARK, KnownWheels(""))
+    assert found.no_extras == (("vllm", "flashinfr"), ("torch", "op-tree"))
+    assert "--quiet" not in asked.asked[0]  # it would warn of nothing
+    assert "--quiet" in asked.asked[1]
+
+
 def test_without_the_newest_there_are_no_fallbacks(fake):
     fake(VLLM, Answer(2, "", "error: whatever"))
     assert resolve(read_subject(["vllm<0.20"]), SPARK, KnownWheels("")).fallbacks == ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
-from sparksmith.base.errors import SparksmithError
+from sparksmith.base.errors import SparksmithError, perhaps
 from sparksmith.base.redact import redact_text
 from sparksmith.machine.python_env import printable
 from sparksmith.packages.addresses import local_path
@@ -42,6 +42,7 @@ ROUNDS_AT_MOST = 5  # of sources that ask for sources: tensorrt, tensorrt_cu13, 
 HEAD_BYTES = 4096  # uv writes its command into the first lines of what it compiles
 UV_PLATFORM = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)", re.MULTILINE)
 PYTHON = re.compile(r"(\d+)\.(\d+)")
+EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)")
 
 Resolve = Callable[[Asked | Project | Lock, Platform, KnownWheels], Resolution]
 Say = Callable[[str], None]  # what is being done, for whoever waits
@@ -142,7 +143,7 @@ def judge_resolution(
         and fallback.name not in built
         and not held_back_by(fallback, packages, resolution.platform)
     ]
-    notes = list(resolution.notes)
+    notes = [*resolution.notes, *_tell_extras(resolution, packages)]
     unseen = [str(line.requirement) for line in asked_by_sources(gathered, resolution.platform)]
     if lacking := sum(each.facts is None and not _is_here(each.chosen) for each in gathered):
         wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
@@ -151,6 +152,18 @@ def judge_resolution(
         packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, unseen=unseen,
         notes=notes,
     )  # fmt: skip
+
+
+def _tell_extras(resolution: Resolution, packages: Sequence[PackageFacts]) -> Iterator[str]:
+    """The extras that were asked for and are none, with the nearest of those that there are."""
+    by_name: dict[str, PackageFacts] = {canonicalize_name(package.name): package for package in packages}
+    for name, extra in resolution.no_extras:
+        package = by_name.get(name)
+        there = {found[1] for line in (package.requires if package else ()) if (found := EXTRA.search(line))}
+        yield (
+            f"{name}{f' {package.version}' if package else ''} has no extra {extra}{perhaps(extra, sorted(there))}: "
+            "an installer warns, and brings nothing for it"
+        )
 
 
 def _is_here(chosen: Chosen) -> bool:

@@ -89,13 +89,15 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What would be installed on a platform. `how`: `file` (read, without network) or `uv`."""
+    """What would be installed on a platform. `how`: `file` (read, without network) or `uv`. `no_extras` are extras that
+    were asked for and that are none of their package's, as (package, extra)."""
 
     platform: Platform
     packages: tuple[Chosen, ...]
     how: Literal["file", "uv"]
     fallbacks: tuple[Fallback, ...] = ()
     notes: tuple[str, ...] = ()
+    no_extras: tuple[tuple[str, str], ...] = ()
 
 
 def best_wheel(wheels: Iterable[WheelFile], platform: Platform) -> WheelFile | None:

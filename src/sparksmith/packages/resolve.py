@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError, UsageProblem, describe_problems
 from sparksmith.packages.addresses import local_path
@@ -120,7 +121,8 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     ]
     notes = () if isinstance(subject, Project) else subject.requirements.left_out
     ordered = sorted(chosen, key=lambda package: package.name)
-    return Resolution(platform, tuple(ordered), "uv", tuple(sorted(fallbacks, key=lambda f: f.name)), notes)
+    fallbacks.sort(key=lambda fallback: fallback.name)
+    return Resolution(platform, tuple(ordered), "uv", tuple(fallbacks), notes, question.misspelt(found))
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,12 @@ class _Question:
     def allows(self, name: str, version: str) -> bool:
         """Whether the constraint files do."""
         return name not in self.bounds or self.bounds[name].contains(version, prereleases=True)
+
+    def misspelt(self, found: Found) -> tuple[tuple[str, str], ...]:
+        """The extras that are asked for here and that there are not; what packages ask of each other is theirs."""
+        lines = self.subject.lines if isinstance(self.subject, Project) else self.subject.requirements.lines
+        asked = {(line.name, str(canonicalize_name(extra))) for line in lines for extra in line.requirement.extras}
+        return tuple(each for each in found.no_extras if each in asked)
 
     def _versions(self, name: str) -> str:
         """The versions of a package that are asked for, on any platform."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from packaging.utils import canonicalize_name
 
 import sparksmith
 from sparksmith.base.command import Answer, ask
@@ -26,8 +29,9 @@ from sparksmith.packages.refusals import explain_failure, names_without_wheels
 TIMEOUT_SECONDS = 600.0
 OLDEST_PYTHON = "3.8"  # that wheels of today's indexes are looked for
 COMMON = (
-    "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-python-downloads", "--quiet", "--color", "never",
+    "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-python-downloads", "--color", "never",
 )  # fmt: skip
+NO_EXTRA = re.compile(r"The package `(?P<name>[A-Za-z0-9._-]+)[^`]*` does not have an extra named `(?P<extra>[^`]+)`")
 
 Ask = Callable[[Sequence[str], float], Answer]
 
@@ -38,10 +42,14 @@ class NoUv(SparksmithError):
 
 @dataclass(frozen=True)
 class Found:
-    """What uv resolved, and the packages that it was told to leave out because only their source fits."""
+    """What uv resolved, and the packages that it was told to leave out because only their source fits.
+
+    `no_extras` are the extras that it warns of, as (package, extra): the package has none of that name.
+    """
 
     packages: tuple[Locked, ...]
     without: tuple[str, ...]
+    no_extras: tuple[tuple[str, str], ...] = ()
 
 
 def find_uv() -> str:
@@ -93,7 +101,7 @@ def compile_for(
             answer = ask([*argv, *(["--excludes", str(listed)] if excluded else [])], TIMEOUT_SECONDS)
             if answer.ok:
                 without = tuple(name for name in excluded if name not in exclude)
-                return Found(tuple(parse_answer(answer.stdout, platform)), without)
+                return Found(tuple(parse_answer(answer.stdout, platform)), without, parse_warnings(answer.stderr))
             more = [name for name in names_without_wheels(answer.stderr) if name not in excluded]
             if not more:
                 raise explain_failure(answer, platform)
@@ -184,11 +192,17 @@ def _ask_aside(
         listed.write_text("".join(f"{name}\n" for name in exclude), encoding="utf-8")
         return ask(
             [
-                program, "pip", "compile", str(asked), *COMMON, *words, "--python", sys.executable,
+                program, "pip", "compile", str(asked), *COMMON, "--quiet", *words, "--python", sys.executable,
                 "--project", str(folder), *(["--excludes", str(listed)] if exclude else []),
             ],
             TIMEOUT_SECONDS,
         )  # fmt: skip
+
+
+def parse_warnings(stderr: str) -> tuple[tuple[str, str], ...]:
+    """The extras that packages do not have, as (package, extra)."""
+    found = NO_EXTRA.finditer(" ".join(stderr.split()))
+    return tuple(dict.fromkeys((canonicalize_name(each["name"]), canonicalize_name(each["extra"])) for each in found))
 
 
 def parse_answer(text: str, platform: Platform) -> list[Locked]:
