@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sparksmith.base.command import Answer
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.refusals import explain_failure, names_without_wheels
+from sparksmith.packages.uv import parse_warnings
 
 RESOLVER = Path(__file__).parent / "resolver"
 SPARK = Platform("aarch64", (2, 39), (3, 12))
@@ -47,6 +49,7 @@ def test_which_packages_have_no_wheel(name, found):
     ("words", "found"),
     [
         ("Because x[a]==1 has no wheels with a matching Python version tag (e.g., `cp312`)", ["x"]),
+        ("(x<2 has no usable wheels), and versions of `y` have no usable wheels", ["x"]),
         ("Because all of:\n    Some_Name<2\n    Some_Name>3\n  have no usable wheels", ["some-name"]),
         ("hint: Wheels are available for `x[a]` (v1) on the following platform: `win32`", ["x"]),
         ("hint: Pre-releases are available for `x` in the requested range", []),
@@ -55,6 +58,32 @@ def test_which_packages_have_no_wheel(name, found):
 )
 def test_other_shapes(words, found):
     assert names_without_wheels(words) == found
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("a" * LONG, 0),
+        ("a" * LONG + " has no usable wheels", 1),
+        ("a" * LONG + " depends on b", 0),
+        ("a." * LONG, 0),
+        ("-" * LONG + " has no usable wheels", 0),
+        ("x==" + "1" * LONG + " have no usable wheels", 1),
+        ("a[b" * LONG + " has no usable wheels", 0),
+        ("hint: Wheels are available for `" + "a" * LONG, 0),
+        ("Wheels are available for `a[" * (LONG // 20), 1),
+        ("x has no usable wheels " * (LONG // 20), 1),
+    ],
+)
+def test_the_time_grows_as_the_text_does(words, found):
+    begun = time.process_time()
+    assert len(names_without_wheels(words)) == found
+    assert explain_failure(Answer(1, "", words), SPARK).message
+    assert parse_warnings(f"warning: The package `{words}") == ()
+    assert time.process_time() - begun < 1.0  # 0.1 s at most; minutes where each letter is a beginning
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from sparksmith.packages.platform import Platform
 
 LINES_SHOWN = 12
 # of the text in one line: "x>=1,<2 has no wheels with a matching platform tag", "versions of x have no usable wheels"
-NO_WHEELS = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:[<>=!~]\S*)? (?:has|have) no "
-    r"(?:wheels with a (?:matching|valid) |usable wheels|available distributions)"
-)
+NO_WHEELS = re.compile(r" (?:has|have) no (?:wheels with a (?:matching|valid) |usable wheels|available distributions)")
+# the word before it: looked for backwards and matched once, or a word of 100,000 letters would take minutes
+WITHOUT = re.compile(r"[^A-Za-z0-9]*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:[<>=!~]\S*)?")
 # its hints: "Wheels are required for `x`", "Wheels are available for `x` (v1) on", "we only found wheels for `x`"
 HINTS = re.compile(r"\b[Ww]heels (?:are required |are available )?for `(?P<name>[^`\s\[]+)(?:\[[^`]*)?`")
 OFFLINE = re.compile(r"dns error|Connection refused|client error \(Connect\)|network was disabled|timed out", re.I)
@@ -41,7 +40,10 @@ ADVICE: tuple[tuple[re.Pattern[str], str], ...] = (
 def names_without_wheels(stderr: str) -> list[str]:
     """The packages that uv could only build, or that have wheels for other platforms only, from its words."""
     text = " ".join(stderr.split())
-    found = [*(match["name"] for match in HINTS.finditer(text)), *(match["name"] for match in NO_WHEELS.finditer(text))]
+    found = [match["name"] for match in HINTS.finditer(text)]
+    ends = (match.start() for match in NO_WHEELS.finditer(text))
+    words = (text[text.rfind(" ", 0, end) + 1 : end] for end in ends)
+    found += [match["name"] for word in words if (match := WITHOUT.fullmatch(word))]
     return list(dict.fromkeys(canonicalize_name(name) for name in found))
 
 

@@ -31,7 +31,9 @@ OLDEST_PYTHON = "3.8"  # that wheels of today's indexes are looked for
 COMMON = (
     "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-python-downloads", "--color", "never",
 )  # fmt: skip
-NO_EXTRA = re.compile(r"The package `(?P<name>[A-Za-z0-9._-]+)[^`]*` does not have an extra named `(?P<extra>[^`]+)`")
+NO_EXTRA = re.compile(
+    r"The package `(?P<name>[A-Za-z0-9._-]+)(?![A-Za-z0-9._-])[^`]*` does not have an extra named `(?P<extra>[^`]+)`"
+)
 
 Ask = Callable[[Sequence[str], float], Answer]
 
