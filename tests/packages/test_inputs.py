@@ -110,6 +110,19 @@ def test_what_cannot_be_audited_is_said(tmp_path, monkeypatch, make, word, said)
     assert said in caught.value.message
 
 
+def test_a_folder_that_is_called_like_a_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path / "vllm" / "readme.md")
+    for word, package in (("vllm", "vllm>=0"), ("vllm[a,b]", "vllm[a,b]>=0")):
+        with pytest.raises(SparksmithError) as caught:
+            read_subject([word])
+        assert (caught.value.hint or "").endswith(f"; the package of that name is {package}")
+        assert isinstance(read_subject([package]), Asked)
+    with pytest.raises(SparksmithError) as caught:
+        read_subject(["./vllm"])
+    assert "package of that name" not in (caught.value.hint or "")
+
+
 def test_different_kinds_are_not_mixed(tmp_path):
     touch(tmp_path / "wheels" / "one-1-py3-none-any.whl")
     with pytest.raises(SparksmithError, match=r"\(wheels\), torch \(requirements\)"):

@@ -292,6 +292,10 @@ def check_requirements(examined: Examined) -> Iterator[Seen]:
     for ask in project.of("wheel"):
         if why := _misfit(ask.text, examined):
             yield Seen("wheel-other-platform", f"{ask.text}: {why}", (ask.place,))
+    for ask in project.of("CPU by default"):
+        name = canonicalize_name(ask.text)
+        if has_gpu(examined.machine) and examined.is_own and version_of(examined, name) is None:
+            yield Seen("llama-cpp-cpu-build", f"{name} is asked for and not installed", (ask.place,))
     if examined.machine.system.architecture == "aarch64":
         platforms = _row("naive-platform").detect["platforms"]
         for ask in project.of("resolved for"):

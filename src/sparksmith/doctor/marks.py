@@ -94,6 +94,7 @@ LITERALS = (
     "compute_loss_func", "memory_utilization", "memory-utilization", "vllm", "systemd-run", "Qwen3", "amba",
     "meta-llama/", "google/", "TOKEN", "WANDB", "OFFLINE", "INSECURE_SER", "HF_API", "login", "flash-attn",
     "flash_attn", "xformers", "deepspeed", "conv1d", "collective_rpc", ".whl", "trl[", "python-platform",
+    "llama-cpp", "llama_cpp",
 )  # fmt: skip
 # What of these a project names it takes care of by itself.
 CARES = {

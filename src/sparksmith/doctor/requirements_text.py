@@ -15,6 +15,7 @@ NEVER_A_WHEEL = r"flash[-_]attn|xformers|deepspeed|causal[-_]conv1d|mamba[-_]ssm
 EXTRA = re.compile(r"\btrl\[[\w,\s-]*\bvllm\b[\w,\s-]*\]")
 WHEEL = re.compile(r"[\w.+!%-]+-(?:cp|py)\d[\w.]*-[\w.]+-[\w.]+\.whl\b")
 SOURCE = re.compile(rf"^\s*({NEVER_A_WHEEL})\s*(?=[\[=<>!~;,@ ]|$)(?!.*\.whl)", re.IGNORECASE)
+CPU_BY_DEFAULT = re.compile(r"^\s*(llama[-_]cpp[-_]python)\s*(?=[\[=<>!~;,@ ]|$)(?!.*\.whl)", re.IGNORECASE)
 RESOLVED_FOR = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)")
 CONDITION = re.compile(r"platform_machine|sys_platform|platform_system|marker\s*=|python_version")
 COMMENT = re.compile(r"(?:^|\s)#")
@@ -98,6 +99,8 @@ def _marks(requirement: str, line: int) -> Iterator[tuple[str, str, int]]:
         yield "wheel", match[0], line
     if match := SOURCE.match(requirement):
         yield "source", match[1], line
+    if match := CPU_BY_DEFAULT.match(requirement):
+        yield "CPU by default", match[1], line
 
 
 def is_installing(words: list[str]) -> bool:

@@ -19,9 +19,9 @@ from sparksmith.machine.toolkit import read_release
 WATCHED = frozenset((
     "torch", "triton", "pytorch-triton", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes",
     "liger-kernel", "torchao", "unsloth", "unsloth-zoo", "vllm", "xformers", "flash-attn", "deepspeed", "sparksmith",
-    "flashinfer-python", "causal-conv1d", "mamba-ssm", "flash-linear-attention", "torchvision", "huggingface-hub",
-    "hf-transfer", "wandb", "numpy", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cudnn-cu13",
-    "nvidia-cudnn-cu12",
+    "flashinfer-python", "causal-conv1d", "mamba-ssm", "llama-cpp-python", "flash-linear-attention", "torchvision",
+    "huggingface-hub", "hf-transfer", "wandb", "numpy", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12",
+    "nvidia-cudnn-cu13", "nvidia-cudnn-cu12",
 ))  # fmt: skip
 PTXAS = ("triton/backends/nvidia/bin/ptxas", "triton/backends/nvidia/bin/ptxas-blackwell")
 MOST_ENVIRONMENTS = 12

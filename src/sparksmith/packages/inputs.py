@@ -28,6 +28,7 @@ from sparksmith.packages.requirements import (
 from sparksmith.packages.wheel.source import is_source_name
 
 EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
+PACKAGE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[.*\])?$")  # what could be a package's name, too
 PYLOCK = re.compile(r"^pylock(\.[^.]+)?\.toml$")
 # What looks like a file, or is called like an environment's folder, and is not there: not taken for a package.
 FILE = re.compile(r"\.(whl|txt|in|toml|lock|ya?ml|py\w*|cfg|json|gz|zip|tgz|bz2|xz|so|conda)$")
@@ -112,10 +113,10 @@ def _read_word(word: str) -> Subject:
         raise UsageProblem("an empty word names nothing to audit", CHOICES)
     path = local_path(word) or Path(word)
     if _exists(path):
-        return _read_path(path, ())
+        return _read_path(path, (), word)
     if (match := EXTRAS.match(word)) and _exists(Path(match["path"])):
         extras = tuple(part.strip() for part in match["extras"].split(",") if part.strip())
-        return _read_path(Path(match["path"]), extras)
+        return _read_path(Path(match["path"]), extras, word)
     if _is_interpreter(path) and is_environment(path.parent.parent):  # a link to another machine's Python
         return Environment(path.parent.parent)
     with contextlib.suppress(OSError, ValueError):  # no link, or no name that a file can have
@@ -139,10 +140,11 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
+def _read_path(path: Path, extras: tuple[str, ...], word: str = "") -> Subject:
+    """`word` is what was typed, where that was the path itself."""
     if path.is_dir():
         try:
-            return _read_folder(path, extras)
+            return _read_folder(path, extras, word)
         except OSError as error:
             raise SparksmithError(f"{path} cannot be read: {error.strerror or error}", f"ls -ld {path}") from error
     if not path.is_file():
@@ -166,7 +168,7 @@ def _read_path(path: Path, extras: tuple[str, ...]) -> Subject:
     return Asked(read_requirements(path), path)
 
 
-def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
+def _read_folder(path: Path, extras: tuple[str, ...], word: str) -> Subject:
     if not extras:
         if is_environment(path):
             return Environment(path)
@@ -175,10 +177,11 @@ def _read_folder(path: Path, extras: tuple[str, ...]) -> Subject:
     for name in ("uv.lock", "pylock.toml", "pyproject.toml", "requirements.txt"):
         if (path / name).is_file():
             return _read_path(path / name, extras)
+    package = f"; the package of that name is {word}>=0" if PACKAGE.match(word) else ""
     raise UsageProblem(
         f"{path} holds no wheels, is no environment, and has no uv.lock, pylock.toml, pyproject.toml or "
         "requirements.txt",
-        CHOICES,
+        CHOICES + package,
     )
 
 
