@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+import sparksmith
+from packages.made_environments import install, make_venv
 from packages.made_wheels import PURE, make_wheel
 from packages.make_elf import cubin, make_elf
 from sparksmith.base.errors import ExitCode, SparksmithError, UsageProblem
@@ -215,3 +220,75 @@ def test_a_known_file_is_audited_at_once_without_uv_torch_or_network(tmp_path):
     assert not {"torch", "numpy", "pydantic", "yaml", "rich", "jinja2", "transformers"} & set(loaded)
     assert float(inside) < 3.0
     assert min(seconds) < 4.0  # 0.3 s on a machine with nothing else to do
+
+
+# reads that hang; as under a shell, SIGINT is not ignored
+HANGS = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sparksmith.packages import installed
+from sparksmith.packages.wheel import read
+def hang(*what):
+    print("at it", flush=True)
+    time.sleep(30)
+read.examine = installed.examine = hang
+from sparksmith.cli.main import main
+sys.argv = ["sparksmith", *sys.argv[1:]]
+main()
+"""
+
+
+def interrupted(folder: Path, word: Path, begun: Callable[[subprocess.Popen[str]], object]) -> tuple[int, float, str]:
+    """The exit code, the seconds that it took to end after Ctrl+C, and what was said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS, "audit", str(word)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={
+            "PATH": "", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(Path(sparksmith.__file__).parents[1]),
+        },
+    )  # fmt: skip
+    try:
+        begun(process)
+        before = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[1]
+        return process.returncode, time.perf_counter() - before, said
+    finally:
+        process.kill()
+        process.wait()
+
+
+def first_line(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at it\n"
+
+
+@pytest.mark.effects
+@pytest.mark.parametrize("kind", ["wheel", "folder", "environment"])
+def test_ctrl_c_ends_the_reading_at_once(tmp_path, kind):
+    library = {"sample/_C.so": make_elf(fatbin=[cubin(120)])}
+    word = make_wheel(tmp_path / "wheels", files=library)
+    make_wheel(tmp_path / "wheels", "other", files=library)
+    install(make_venv(tmp_path / "venv"), "sample", files=library)
+    word = {"wheel": word, "folder": word.parent, "environment": tmp_path / "venv"}[kind]
+    code, seconds, said = interrupted(tmp_path, word, first_line)
+    assert (code, said.strip()) == (ExitCode.INTERRUPTED, "")
+    assert seconds < 2.0  # 0.2 s on a machine with nothing else to do
+
+
+@pytest.mark.effects
+def test_ctrl_c_waits_for_no_server(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        rows = "".join(
+            f'[[packages]]\nname = "p{number}"\nversion = "1"\nwheels = [{{ url = "http://127.0.0.1:'
+            f'{server.getsockname()[1]}/p{number}-1-py3-none-any.whl" }}]\n'
+            for number in range(5)
+        )
+        lock = tmp_path / "pylock.toml"
+        lock.write_text(f'lock-version = "1.0"\n{rows}')
+        held = []
+        code, seconds, said = interrupted(tmp_path, lock, lambda process: held.append(server.accept()[0]))
+        for each in held:
+            each.close()
+    assert (code, said.strip()) == (ExitCode.INTERRUPTED, "")
+    assert seconds < 2.0  # a minute for each wheel where they are waited for

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparksmith.base.errors import SparksmithError
+from sparksmith.base.threads import map_in_threads
 from sparksmith.packages.addresses import local_path
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fetch import Progress, Unreachable, drop_wheel, fetch_wheel, host_of
@@ -116,12 +116,8 @@ def gather(
     places = range(len(resolution.packages))
     missing = [place for place in places if _is_unknown(resolution.packages[place], known)]
     found = {place: one(resolution.packages[place]) for place in places if place not in missing}
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        try:
-            found |= zip(missing, threads.map(one, [resolution.packages[place] for place in missing]), strict=True)
-        except BaseException:
-            stopped.set()  # the pool waits for its threads: they end with the piece that they are at
-            raise
+    fetched = map_in_threads(one, [resolution.packages[place] for place in missing], AT_ONCE, stopped)
+    found |= zip(missing, fetched, strict=True)
     return [found[place] for place in places]
 
 

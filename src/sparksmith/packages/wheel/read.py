@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
@@ -16,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from sparksmith.base.errors import SparksmithError
 from sparksmith.base.files import sha256_of
+from sparksmith.base.threads import map_in_threads
 from sparksmith.packages.facts import Compiled, LibraryFacts, PackageFacts, ToolFacts
 from sparksmith.packages.wheel.archive import Archive, Unreadable
 from sparksmith.packages.wheel.at_use import find_cuda_sources
@@ -52,17 +52,16 @@ def read_wheel(path: Path, *, hash_it: bool = True) -> PackageFacts:
     What cannot be read of it stands in `problems`. Raises `SparksmithError` for a file that is missing, is no zip file
     or says nowhere which package it is.
     """
-    with Archive(path) as archive, ThreadPoolExecutor(THREADS) as threads:
-        sha256 = threads.submit(sha256_of, path) if hash_it else None
+    with Archive(path) as archive:
         metadata = _read_metadata(archive)
         name, version, tags = _parse_file_name(path, archive, metadata)
         declared = _read_declared_cuda(archive)
-        libraries, tools = _read_binaries(archive, threads)
+        libraries, tools, sha256 = _read_binaries(archive, path if hash_it else None)
         return PackageFacts(
             name=name,
             version=version,
             file=plain(path.name),
-            sha256=sha256.result() if sha256 else None,
+            sha256=sha256,
             bytes=archive.size,
             tags=tags,
             requires_python=metadata.requires_python,
@@ -149,9 +148,9 @@ def _read_declared_cuda(archive: Archive) -> str | None:
 
 
 def _read_binaries(
-    archive: Archive, threads: ThreadPoolExecutor
-) -> tuple[tuple[LibraryFacts, ...], tuple[ToolFacts, ...]]:
-    """Every library and compiler, sorted by path."""
+    archive: Archive, hashed: Path | None
+) -> tuple[tuple[LibraryFacts, ...], tuple[ToolFacts, ...], str | None]:
+    """Every library and compiler, sorted by path; beside them, the hash of a file."""
     members = sorted(archive.members.items(), key=lambda one: one[1].header_offset)
     names = [name for name, member in members if worth_opening(name, member.file_size)]
     if len(names) > BINARIES_AT_MOST:
@@ -164,19 +163,23 @@ def _read_binaries(
         for _ in range(THREADS if names else 0):
             scratches.put(open_files.enter_context(TemporaryFile(buffering=0)).fileno())
 
-        def examine_member(name: str) -> Examined:
+        def examine_member(name: str) -> Examined | str:
+            if hashed and not name:
+                return sha256_of(hashed)
             scratch = scratches.get()
             try:
                 return _examine_member(archive, name, scratch, budget)
             finally:
                 scratches.put(scratch)
 
-        found = list(threads.map(examine_member, names))
+        done = map_in_threads(examine_member, [*([""] if hashed else []), *names], THREADS)
+    sha256 = next((one for one in done if isinstance(one, str)), None)
+    found = [one for one in done if not isinstance(one, str)]
     for problem in (problem for one in found for problem in one.problems):
         archive.problems.add(problem)
     libraries = sorted((one.library for one in found if one.library), key=lambda library: library.path)
     tools = sorted((one.tool for one in found if one.tool), key=lambda tool: tool.path)
-    return tuple(libraries), tuple(tools)
+    return tuple(libraries), tuple(tools), sha256
 
 
 def _examine_member(archive: Archive, name: str, scratch: int, budget: Budget) -> Examined:
