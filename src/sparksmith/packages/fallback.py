@@ -25,7 +25,8 @@ def find_fallback(taken: Locked, newest: Locked, line: Line | None, platform: Pl
 
     A dependency is spoken of only where it is a year behind; `held_back_by` says whether another package wants it so.
     """
-    if not is_older(taken.version, newest.version):
+    unasked = line is not None and is_unasked(taken.version, newest.version, line)
+    if not unasked and not is_older(taken.version, newest.version):
         return None
     behind = timedelta()  # not known is not old
     if taken.uploaded and newest.uploaded:
@@ -40,6 +41,8 @@ def find_fallback(taken: Locked, newest: Locked, line: Line | None, platform: Pl
         )  # fmt: skip
 
     if best_wheel(newest.wheels, platform) is not None:
+        if unasked:
+            return found("pre")
         return found("old") if behind >= OLD else None
     reason = why_no_wheel(newest.wheels, platform)
     if allowed and newest.sdist:
@@ -68,6 +71,15 @@ def is_older(one: str, other: str) -> bool:
         return Version(one) < Version(other)
     except InvalidVersion:
         return False
+
+
+def is_unasked(taken: str, newest: str, line: Line) -> bool:
+    """Whether a pre-release was taken where there is a release, and the requirement speaks of none."""
+    try:
+        pre, released = Version(taken).is_prerelease, not Version(newest).is_prerelease
+    except InvalidVersion:
+        return False
+    return pre and released and not line.requirement.specifier.prereleases
 
 
 def _requirements(package: PackageFacts, platform: Platform) -> Iterable[Requirement]:

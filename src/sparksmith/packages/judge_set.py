@@ -110,10 +110,13 @@ def _check_torch(packages: Sequence[PackageFacts], setting: Setting, kind: Kind)
 def check_fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[Finding]:
     """Where a resolver settled for less than the newest without a word: findings of the rule fallback."""
     for fallback in fallbacks:
+        meant, bound = "the older one", f"bound it from below ({fallback.name}>={fallback.newest})"
+        if fallback.kind == "pre":
+            meant, bound = "a pre-release", f"ask for the release ({fallback.name}=={fallback.newest})"
         yield Finding(
             Verdict.NOTE, "fallback", fallback.describe(),
-            f"{fallback.name} {fallback.newest}, or a bound that says that the older one is meant",
-            f"bound it from below ({fallback.name}>={fallback.newest}): then what stands against it is told",
+            f"{fallback.name} {fallback.newest}, or a bound that says that {meant} is meant",
+            f"{bound}: then what stands against it is told",
             (Evidence(fallback.asked or fallback.name, f"resolved to {fallback.version}"),),
         )  # fmt: skip
 

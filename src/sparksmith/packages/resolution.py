@@ -12,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from sparksmith.packages.finding import some
 from sparksmith.packages.platform import STRANGE_TAG, Platform
 
-FallbackKind = Literal["old", "source", "hidden"]
+FallbackKind = Literal["old", "source", "hidden", "pre"]
 NO_WHEELS = "it has no wheels"
 NAMES_AT_MOST = 6
 
@@ -56,8 +56,9 @@ class Fallback:
 
     `old`: the version is at least a year older than the newest that this platform could have. `source`: an install
     would build `newest` from source, and only the older `version` has a wheel. `hidden`: newer wheels exist, but none
-    for this platform; `reason` says what keeps them away. `asked` is the user's own requirement (empty for what others
-    brought in), `allowed` whether it allows the newest version, and `source` whether that has a source distribution.
+    for this platform; `reason` says what keeps them away. `pre`: a pre-release that nobody asked for, where
+    `newest` is a release. `asked` is the user's own requirement (empty for what others brought in), `allowed` whether
+    it allows the newest version, and `source` whether that has a source distribution.
     """
 
     kind: FallbackKind
@@ -77,6 +78,11 @@ class Fallback:
             return (
                 f"{self.name} {self.newest} has no wheel here and would be built from source; "
                 f"the newest version with a wheel is {self.version}"
+            )
+        if self.kind == "pre":
+            return (
+                f"{self.name} {self.version} was taken, a pre-release that nobody asked for; the newest release is "
+                f"{self.newest}"
             )
         if self.kind == "hidden":
             why = "has no wheels" if self.reason == NO_WHEELS else f"has wheels that do not fit here ({self.reason})"

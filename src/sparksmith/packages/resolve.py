@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from packaging.specifiers import SpecifierSet
@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 
 from sparksmith.base.errors import SparksmithError, UsageProblem, describe_problems
 from sparksmith.packages.addresses import local_path
-from sparksmith.packages.fallback import find_fallback
+from sparksmith.packages.fallback import find_fallback, is_older, is_unasked
+from sparksmith.packages.finding import some
 from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
@@ -87,17 +88,13 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     """Let uv choose, then look at what it settled for.
 
     uv may not build here, so it goes back to the last version with a wheel, where an install would build the newest.
-    Such a package is left out and named with the version that would be built, and the rest is resolved without it.
+    Such a package is left out and named with the version that would be built, and the rest is resolved without it. So
+    is a dependency of which the newest version of what is asked for needs the source.
     """
     question = _Question.of(subject, platform)
-    found = question.compile()
-    newest = question.newest(found, {})
-    barred: set[str] = set()  # of these no wheel fits that is asked for
-    while more := _unfit(found, newest, platform):
-        # uv names all that stood in its way, also for old versions: what has a wheel today is let in again
-        barred |= more
-        found = question.compile(barred)
-        newest |= question.newest(found, newest)
+    settled = _settle(question, {})
+    question, settled, told = _with_sources(question, settled)
+    found, newest, barred = settled.found, settled.newest, settled.barred
 
     allowed = {name: locked for name, locked in newest.items() if question.allows(name, locked.version)}
     fallbacks = question.fallbacks(found, allowed)
@@ -122,13 +119,81 @@ def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
     notes = () if isinstance(subject, Project) else subject.requirements.left_out
     ordered = sorted(chosen, key=lambda package: package.name)
     fallbacks.sort(key=lambda fallback: fallback.name)
-    return Resolution(platform, tuple(ordered), "uv", tuple(fallbacks), notes, question.misspelt(found))
+    return Resolution(platform, tuple(ordered), "uv", tuple(fallbacks), (*notes, *told), question.misspelt(found))
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What uv chose, the newest version of each package, and the ones `barred` because no wheel fits."""
+
+    found: Found
+    newest: dict[str, Locked]
+    barred: set[str]
+
+    @property
+    def without(self) -> set[str]:
+        return {*self.found.without, *self.barred}
+
+    def versions(self, names: Iterable[str]) -> dict[str, str]:
+        wanted = set(names)
+        return {package.name: package.version for package in self.found.packages if package.name in wanted}
+
+
+def _settle(question: _Question, known: Mapping[str, Locked]) -> _Settled:
+    """What uv chooses of wheels, without the packages that have none that fits. Raises `SparksmithError`."""
+    found = question.compile()
+    newest = {**known, **question.newest(found, known)}
+    barred: set[str] = set()
+    while more := _unfit(found, newest, question.platform):
+        # uv names all that stood in its way, also for old versions: what has a wheel today is let in again
+        barred |= more
+        found = question.compile(barred)
+        newest |= question.newest(found, newest)
+    return _Settled(found, newest, barred)
+
+
+def _with_sources(question: _Question, settled: _Settled) -> tuple[_Question, _Settled, tuple[str, ...]]:
+    """The same with the newest versions of what was asked for, where only the source of a dependency stood against
+    them: there an installer, which may build, does not go back. With what is to be said of it.
+
+    hydra-core 1.3 wants antlr4-python3-runtime 4.9, which has no wheel; uv answers hydra-core 0.11.3 of 2019.
+    """
+    notes: list[str] = []
+    for name, version in question.held_back(settled).items():
+        if not question.needs_source(name, version):
+            continue  # then another package of the set stands against it
+        pinned = replace(question, pins={**question.pins, name: version})
+        try:
+            other = _settle(pinned, settled.newest)
+        except SparksmithError:
+            continue
+        if built := _only_sources(pinned, settled, other):
+            before = settled.versions([name])[name]
+            question, settled = pinned, other
+            notes.append(
+                f"{name} {version} needs the source of {some(built)}, which an installer builds; where wheels alone "
+                f"are allowed it takes {name} {before}"
+            )
+    return question, settled, tuple(notes)
+
+
+def _only_sources(question: _Question, before: _Settled, after: _Settled) -> list[str]:
+    """The packages that have to be built for `after`; none where it is no better, or where they cannot be built."""
+    built = sorted(after.without - before.without)
+    if before.versions(built):
+        return []  # what had a wheel is given up for it
+    asked = [name for name in question.lines if name not in question.pins]
+    now = after.versions(asked)
+    if any(is_older(now.get(name, version), version) for name, version in before.versions(asked).items()):
+        return []  # another package that was asked for is older for it
+    versions = {**after.newest, **question.bounded_sources(after.found, after.without, after.newest)}
+    return built if all(name in versions and versions[name].sdist for name in built) else []
 
 
 @dataclass(frozen=True)
 class _Question:
     """What uv is asked, several times over: the requirements by name, what constraint files allow, the lines about
-    indexes, and what is left to others and why."""
+    indexes, what is left to others and why, and versions that are pinned to see whether they go."""
 
     subject: Asked | Project
     platform: Platform
@@ -136,6 +201,7 @@ class _Question:
     bounds: Mapping[str, SpecifierSet]
     options: tuple[str, ...]
     elsewhere: Mapping[str, str]
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(subject: Asked | Project, platform: Platform) -> _Question:
@@ -153,13 +219,16 @@ class _Question:
         """uv's answer without some packages."""
         without = sorted({*self.elsewhere, *exclude})
         if isinstance(self.subject, Project):
-            return compile_for(self.platform, self.subject.file, extras=self.subject.extras, exclude=without)
+            return compile_for(
+                self.platform, self.subject.file, extras=self.subject.extras, exclude=without, pins=self.pins
+            )
         asked = self.subject.requirements
         lines = [line for line in asked.lines if line.wanted_on(self.platform)]
         text = "".join(f"{line}\n" for line in (*asked.options, *(str(line.requirement) for line in lines)))
         pinned = all(line.pinned and line.hashes for line in lines)  # then the file is the whole set
         return compile_for(
-            self.platform, text, constraints=asked.constraints, exclude=without, dependencies=not pinned
+            self.platform, text, constraints=asked.constraints, exclude=without, dependencies=not pinned,
+            pins=self.pins,
         )  # fmt: skip
 
     def newest(self, found: Found, known: Mapping[str, Locked]) -> dict[str, Locked]:
@@ -193,6 +262,30 @@ class _Question:
                 package, newest[package.name], self.lines.get(package.name), self.platform
             ))
         ]  # fmt: skip
+
+    def held_back(self, settled: _Settled) -> dict[str, str]:
+        """The newest versions of what was asked for, where they have a wheel that fits, and something else was taken:
+        an older one, or a pre-release that nobody asked for."""
+        return {
+            package.name: newest.version
+            for package in settled.found.packages
+            if (line := self.lines.get(package.name)) and not line.pinned and not package.elsewhere
+            if (newest := settled.newest.get(package.name)) and best_wheel(newest.wheels, self.platform)
+            if is_older(package.version, newest.version) or is_unasked(package.version, newest.version, line)
+            if line.requirement.specifier.contains(newest.version, prereleases=True)
+            if self.allows(package.name, newest.version)
+        }
+
+    def needs_source(self, name: str, version: str) -> bool:
+        """Whether a version cannot be had of wheels alone, by itself: uv leaves a dependency out."""
+        extras = ",".join(sorted(self.lines[name].requirement.extras))
+        wanted = f"{name}{f'[{extras}]' if extras else ''}=={version}"
+        text = "".join(f"{line}\n" for line in (*self.options, wanted))
+        try:
+            without = compile_for(self.platform, text).without
+        except SparksmithError:
+            return False
+        return bool(without) and name not in without
 
     def allows(self, name: str, version: str) -> bool:
         """Whether the constraint files do."""

@@ -76,12 +76,14 @@ def compile_for(
     constraints: Sequence[Path] = (),
     exclude: Sequence[str] = (),
     dependencies: bool = True,
+    pins: Mapping[str, str] | None = None,
     uv: str | None = None,
     ask: Ask = ask,
 ) -> Found:
     """Resolve requirements (their text, or a pyproject.toml) for a platform. Raises `SparksmithError`.
 
-    A package without a wheel that fits is left out and named, with what only it would bring.
+    A package without a wheel that fits is left out and named, with what only it would bring. `pins` are versions by
+    name that are to be taken, if the package is.
     """
     program = uv or find_uv()
     excluded = list(exclude)
@@ -90,11 +92,14 @@ def compile_for(
         source = requirements if isinstance(requirements, Path) else Path(scratch) / "requirements.in"
         if not isinstance(requirements, Path):
             source.write_text(requirements, encoding="utf-8")
+        pinned = Path(scratch) / "pins.txt"
+        pinned.write_text("".join(f"{name}=={version}\n" for name, version in (pins or {}).items()), encoding="utf-8")
         argv = [
             program, "pip", "compile", str(source), *COMMON, "--no-build", "--python", sys.executable,
             "--python-version", platform.python_text, "--python-platform", platform.uv_name,
             *(word for extra in extras for word in ("--extra", extra)),
             *(word for file in constraints for word in ("--constraints", str(file))),
+            *(["--constraints", str(pinned)] if pins else []),
             *([] if dependencies else ["--no-deps"]),
             *(["--project", str(source.parent)] if isinstance(requirements, Path) else []),
         ]  # fmt: skip
