@@ -446,3 +446,24 @@ def test_tags_that_are_none(tmp_path):
     assert found.verdict == "cannot tell"
     (one,) = found.packages
     assert [each.seen for each in one.findings] == ["its tags are none: nonsense"]
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock", "pylock.toml"])
+@pytest.mark.parametrize(("allowed", "verdict"), [(">=3.13", "will not run"), (">=3.11", "runs")])
+def test_the_python_that_a_project_asks_for_is_held_against_the_target(tmp_path, name, allowed, verdict):
+    (tmp_path / name).write_text(
+        {
+            "pyproject.toml": f'[project]\nname = "x"\nversion = "1"\nrequires-python = "{allowed}"\n'
+            'dependencies = ["pyyaml"]\n',
+            "uv.lock": f'version = 1\nrequires-python = "{allowed}"\n[[package]]\nname = "x"\nversion = "1"\n'
+            'source = { virtual = "." }\n',
+            "pylock.toml": f'lock-version = "1.0"\nrequires-python = "{allowed}"\n',
+        }[name],
+        encoding="utf-8",
+    )
+    found, gathered = resolved(package("pyyaml", "6"))
+    judged = audit(
+        [str(tmp_path / name)], GB10, known=KnownWheels(""), resolve=lambda *_: found, gather=lambda *_, **__: gathered
+    )
+    assert judged.verdict == verdict
+    assert [(each.rule, each.evidence[0].file) for each in judged.findings] == [("python", name)] * (verdict != "runs")

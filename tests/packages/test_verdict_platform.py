@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from made_facts import installed, library, package
 
+from sparksmith.packages.finding import Evidence
 from sparksmith.packages.verdict import judge
 from sparksmith.policy.targets import load_target
 
@@ -166,3 +167,20 @@ def test_what_a_build_has_to_be_told_is_told():
     ).packages  # fmt: skip
     assert found.findings[0].fault == "llama-cpp-cpu-build"
     assert "CMAKE_ARGS=-DGGML_CUDA=on" in str(found.findings[0].fix)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "fix"),
+    [
+        (">=3.10", None), (">=3.12.4", None), ("", None), ("^3.10", None),
+        (">=3.13", 'python = "3.13"'), (">=3.8,<3.12", 'python = "3.11"'), ("==2.7.*", "let it allow 3.12: no Python"),
+    ],
+)  # fmt: skip
+def test_the_python_that_a_project_asks_for(allowed, fix):
+    found = judge([package("p", "1")], GB10, kind="list", subject="x", wants_python=("pyproject.toml", allowed))
+    assert found.verdict == ("will not run" if fix else "runs")
+    if fix:
+        (told,) = found.findings
+        assert (told.rule, told.evidence) == ("python", (Evidence("pyproject.toml", f"requires-python: {allowed}"),))
+        assert fix in str(told.fix)
+        assert told.seen == f"the project asks for Python {allowed}: nothing is installed under 3.12"

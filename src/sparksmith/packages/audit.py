@@ -89,6 +89,7 @@ def audit(
     say(f"looking at {len(found.packages)} packages" if len(found.packages) > 1 else "looking at one package")
     gathered = gather(found, known, progress=progress)
     file = subject.file if isinstance(subject, Asked) else None
+    wants_python = None if isinstance(subject, Asked) else (subject.file.name, subject.requires_python)
     for _ in range(ROUNDS_AT_MOST):
         more = asked_by_sources(gathered, platform)
         if not more or (wider := _with(subject, more)) is None:
@@ -100,7 +101,9 @@ def audit(
         except SparksmithError:
             break  # then nobody can tell what they would bring
         gathered = gather(found, known, progress=progress)
-    return judge_resolution(found, gathered, target, shown, resolved_for=compiled_for(file) if file else None)
+    return judge_resolution(
+        found, gathered, target, shown, resolved_for=compiled_for(file) if file else None, wants_python=wants_python
+    )  # fmt: skip
 
 
 def _with(subject: Asked | Project | Lock, more: Sequence[Line]) -> Asked | None:
@@ -127,10 +130,15 @@ def asked_by_sources(gathered: Sequence[Gathered], platform: Platform) -> list[L
 
 
 def judge_resolution(
-    resolution: Resolution, gathered: Sequence[Gathered], target: Target, subject: str, resolved_for: str | None = None
+    resolution: Resolution,
+    gathered: Sequence[Gathered],
+    target: Target,
+    subject: str,
+    resolved_for: str | None = None,
+    wants_python: tuple[str, str] | None = None,
 ) -> SetVerdict:
     """The verdict on what would be installed. `resolved_for` is the platform that a pinned file was compiled for, as uv
-    spells it.
+    spells it, `wants_python` a project's file and the versions of Python that it allows.
 
     What the user pinned, or another package of the set holds back, was not taken without a word.
     """
@@ -150,7 +158,7 @@ def judge_resolution(
         notes.append(f"{wheels} could not be looked at; try again with a network: what was read is remembered")
     return judge(
         packages, target, kind="list", subject=subject, platform=resolved_for, fallbacks=silent, unseen=unseen,
-        notes=notes,
+        notes=notes, wants_python=wants_python,
     )  # fmt: skip
 
 

@@ -67,12 +67,13 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Project:
     """A pyproject.toml. `lines` is what it asks for itself, `sources` the names that [tool.uv.sources] takes from a
-    folder or a repository."""
+    folder or a repository, `requires_python` the versions of Python that it allows ("" for all)."""
 
     file: Path
     extras: tuple[str, ...]
     lines: tuple[Line, ...]
     sources: tuple[str, ...] = ()
+    requires_python: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,10 @@ class Lock:
     file: Path
     extras: tuple[str, ...]
     content: dict[str, Any] = field(repr=False)
+
+    @property
+    def requires_python(self) -> str:
+        return str(self.content.get("requires-python", ""))
 
 
 Subject = Wheels | Environment | Asked | Project | Lock
@@ -238,6 +243,7 @@ def _read_project(path: Path, extras: tuple[str, ...]) -> Project:
     return Project(
         path, extras, tuple(line for line in lines if line.name != own),
         tuple(sorted(canonicalize_name(name) for name, source in sources.items() if _is_elsewhere(source))),
+        str(project.get("requires-python", "")),
     )  # fmt: skip
 
 

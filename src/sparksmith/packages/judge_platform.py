@@ -16,6 +16,7 @@ from sparksmith.packages.platform import OLD_NAMES
 from sparksmith.policy.targets import show_version
 
 MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
+MINORS = range(8, 16)  # of Python 3: what uv brings
 EXTENSION = re.compile(r"\.(cpython-\w+|abi3)[\w.-]*\.so$")
 
 
@@ -130,13 +131,38 @@ def _loadable(python: tuple[int, int]) -> frozenset[tuple[str, str]]:
     return frozenset((tag.interpreter, tag.abi) for tag in tags)
 
 
-def _check_requires_python(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+def check_project(file: str, allowed: str, setting: Setting) -> Iterator[Finding]:
+    """The finding of the rule python about a project, whose `file` allows some versions of Python."""
+    if _fits(allowed, setting.python):
+        return
+    nearest = min(
+        (minor for minor in MINORS if _fits(allowed, (3, minor))), key=lambda minor: abs(minor - setting.python[1]),
+        default=None,
+    )  # fmt: skip
+    name, python = setting.target.name, show_version(setting.python)
+    fix = f"let it allow {python}: no Python that is to be had is among those that it allows"
+    if nearest is not None:
+        fix = (
+            f"give it a Python 3.{nearest} there, which uv brings, and judge it for that: --target FILE, in it "
+            f'[targets.mine], like = "{name}" and python = "3.{nearest}"; or let it allow {python}'
+        )
+    yield Finding(
+        Verdict.FAILS, "python", f"the project asks for Python {allowed}: nothing is installed under {python}",
+        f"Python {python} among those that it allows", fix, (Evidence(file, f"requires-python: {allowed}"),),
+    )  # fmt: skip
+
+
+def _fits(allowed: str, python: tuple[int, int]) -> bool:
+    """Whether a specifier allows a Python; its patch release is not known, and any will do."""
     try:
-        allowed = SpecifierSet(package.requires_python or "")
+        specifiers = SpecifierSet(allowed)
     except InvalidSpecifier:
-        return  # an installer that cannot read it either takes the package
-    # the target's patch release is not known: any will do
-    if not any(allowed.contains(f"{show_version(setting.python)}.{patch}") for patch in (0, 99)):
+        return True  # an installer that cannot read it either takes the package
+    return any(specifiers.contains(f"{show_version(python)}.{patch}") for patch in (0, 99))
+
+
+def _check_requires_python(package: PackageFacts, setting: Setting) -> Iterator[Finding]:
+    if not _fits(package.requires_python or "", setting.python):
         yield Finding(
             Verdict.FAILS, "python", f"Requires-Python: {package.requires_python}",
             f"Python {show_version(setting.python)}",

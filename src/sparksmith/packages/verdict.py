@@ -19,7 +19,7 @@ from sparksmith.packages.judge_code import LibraryVerdict, check_code, check_too
 from sparksmith.packages.judge_cuda import check_cuda
 from sparksmith.packages.judge_faults import check_resolution, check_versions, explain
 from sparksmith.packages.judge_libraries import check_libraries, check_missing
-from sparksmith.packages.judge_platform import check_platform
+from sparksmith.packages.judge_platform import check_platform, check_project
 from sparksmith.packages.judge_set import check_fallbacks, check_set, check_unseen, setting_of
 from sparksmith.packages.judge_source import check_cuda_source
 from sparksmith.packages.loading import MissingLibrary
@@ -119,13 +119,15 @@ def judge(
     fallbacks: Sequence[Fallback] = (),
     missing: Sequence[MissingLibrary] = (),
     unseen: Sequence[str] = (),
+    wants_python: tuple[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> SetVerdict:
     """All packages: the worst of each and of what is wrong among them.
 
     `python` is an environment's own where it is not the target's, `missing` what its loader would not find; `platform`
     what a list was resolved for, as uv spells it, `fallbacks` where that settled for less, `unseen` requirements of its
-    source distributions that nobody looked at. A lone wheel (kind `wheel`) is judged against the target's CUDA,
+    source distributions that nobody looked at, `wants_python` a project's file and the versions of Python that it
+    allows. A lone wheel (kind `wheel`) is judged against the target's CUDA,
     everything else against its own torch's.
     """
     faults = load_faults()
@@ -135,6 +137,8 @@ def judge(
     )
     by_name: dict[str, PackageFacts] = {canonicalize_name(package.name): package for package in packages}
     findings: list[Finding] = []
+    if wants_python is not None:
+        findings += check_project(*wants_python, setting)
     if kind != "wheel":
         findings += (explain(each, _askers(each, by_name), faults) for each in check_set(packages, setting, kind))
         findings += check_versions(by_name, setting, faults, alone=False)
