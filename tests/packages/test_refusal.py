@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparksmith.packages.wheel.refusal import find_refusal
+from sparksmith.packages.wheel.refusal import find_refusal, named_instead
 
 # How tensorflow-gpu 2.12.0, pytorch 1.0.2 and nvidia-tensorrt 0.0.1.dev5 do it (the package index, read 2026-11-29).
 TENSORFLOW = '''
@@ -80,3 +80,54 @@ def test_it_refuses(text, said):
 )
 def test_it_may_install(text):
     assert find_refusal(text) is None
+
+
+# sklearn 0.0.post12, cut down
+SKLEARN = """
+import os
+import sys
+def likely_error():
+    if os.environ.get("ALLOW") == "true":
+        return
+    message = "\\n".join(["The 'sklearn' package is deprecated, use 'scikit-learn'", "rather than 'sklearn'."])
+    raise SystemExit(message)
+if __name__ == "__main__":
+    sdist_mode = len(sys.argv) == 2 and sys.argv[1] == "sdist"
+    if not sdist_mode:
+        likely_error()
+    setup(name="sklearn")
+"""
+
+
+def test_a_function_that_refuses_is_followed_where_there_is_nothing_else():
+    assert find_refusal(SKLEARN, alone=True) == (
+        "The 'sklearn' package is deprecated, use 'scikit-learn' rather than 'sklearn'."
+    )
+    assert find_refusal(SKLEARN) is None  # flash-attn looks for nvcc in such a one
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def check():\n    if sys.version_info > (3,8):\n        return\n    raise RuntimeError('x')\ncheck()\nsetup()",
+        "def check():\n    raise RuntimeError('x')\nif found():\n    check()\nsetup()",
+        "def check():\n    check()\ncheck()",
+        "if __name__ == 'other':\n    raise RuntimeError('x')",
+        "def read():\n    raise RuntimeError('no version')\nversion = read()\nsetup()",
+    ],
+)  # fmt: skip
+def test_no_function_is_a_refusal_for_another_reason(text):
+    assert find_refusal(text, alone=True) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "other"),
+    [
+        ("tensorflow-gpu", 'The "tensorflow-gpu" package has been removed! Please install "tensorflow" instead.',
+         "tensorflow"),
+        ("pytorch", 'You tried to install "pytorch". The package named for PyTorch is "torch"', "torch"),
+        ("x", "run pip install y.", "y"), ("x", 'do not install "X"', None), ("x", "", None),
+    ],
+)  # fmt: skip
+def test_what_it_sends_to(name, said, other):
+    assert named_instead(name, said) == other

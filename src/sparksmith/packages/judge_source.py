@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparksmith.packages.facts import Needs, PackageFacts
 from sparksmith.packages.finding import Evidence, Finding, Setting, Verdict, capability, some
+from sparksmith.packages.wheel.refusal import named_instead
 from sparksmith.packages.wheel.source import SOURCE_ENDINGS
 from sparksmith.policy.targets import show_version
 
@@ -53,7 +54,8 @@ def check_source(package: PackageFacts, setting: Setting) -> Finding:
         said = f": {refusal.what}" if refusal.what else ""
         return Finding(
             Verdict.FAILS, "source", f"{why}, and its source refuses to be installed{said}", expected,
-            "ask for the package that is meant, by the name that it has now",
+            f"ask for {other}, as it says, and audit that" if (other := named_instead(package.name, refusal.what))
+            else "ask for the package that is meant, by the name that it has now",
             (Evidence(f"{package.file}: {refusal.path}", "raises an exception where an installer builds it"),),
         )  # fmt: skip
     if not package.compiles:

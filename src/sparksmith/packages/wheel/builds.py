@@ -80,12 +80,13 @@ def needs_of_file(path: str) -> Needs | None:
     return SUFFIXES.get(suffix.lower()) if stem else None
 
 
-def parse_build_files(texts: Mapping[str, str]) -> tuple[list[Compiled], list[str]]:
-    """What the build files say that is compiled, and what cannot be read of them. `texts` by name (`BUILD_FILES`)."""
+def parse_build_files(texts: Mapping[str, str], *, alone: bool = False) -> tuple[list[Compiled], list[str]]:
+    """What the build files say that is compiled, and what cannot be read of them. `texts` by name (`BUILD_FILES`);
+    `alone`: the archive holds no other code."""
     found: list[Compiled] = []
     problems: list[str] = []
     if "setup.py" in texts and not cannot_compile(texts):  # such a backend does not look at it
-        if (refusal := find_refusal(texts["setup.py"])) is not None:
+        if (refusal := find_refusal(texts["setup.py"], alone=alone)) is not None:
             found.append(Compiled("refusal", "setup.py", refusal))
         found += _said("setup.py", texts["setup.py"])
     if "pdm_build.py" in texts:

@@ -86,7 +86,7 @@ def read_source(path: Path, *, hash_it: bool = True) -> PackageFacts:
     folders: set[str] = set()
     compiled: dict[str, tuple[Compiled, int]] = {}  # by need: the largest file, and how many
     texts: dict[str, str] = {}
-    metadata, requires = Metadata(), ""
+    metadata, requires, modules = Metadata(), "", 0
     for name, size, content in _members(path, problems):
         folder, _, inside = name.partition("/")
         folders.add(folder)
@@ -95,6 +95,7 @@ def read_source(path: Path, *, hash_it: bool = True) -> PackageFacts:
             if largest is None or size > (largest.bytes or 0):
                 largest = Compiled(needs, plain(inside, 200), "", size)
             compiled[needs] = largest, number + 1
+        modules += inside.endswith(".py") and inside not in BUILD_FILES
         if content is None:
             continue
         if inside == "PKG-INFO":
@@ -105,7 +106,7 @@ def read_source(path: Path, *, hash_it: bool = True) -> PackageFacts:
             requires = content.decode("utf-8", "replace")
     if len(folders) != 1:
         problems.add(f"holds {len(folders)} folders where one is expected")
-    said, wrong = parse_build_files(texts)
+    said, wrong = parse_build_files(texts, alone=not modules and not compiled)
     if cannot_compile(texts) and not said:
         compiled = {needs: one for needs, one in compiled.items() if needs == "binary"}
     for each in wrong:
