@@ -204,6 +204,12 @@ print(code, time.perf_counter() - begun, *sorted(sys.modules), file=sys.stderr)
 """
 
 
+def bare(home: Path) -> dict[str, str]:
+    """Variables without a way to uv, with which this Sparksmith is what Python finds."""
+    source = str(Path(sparksmith.__file__).parents[1])
+    return {"PATH": "", "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": source}
+
+
 @pytest.mark.effects
 def test_a_known_file_is_audited_at_once_without_uv_torch_or_network(tmp_path):
     stack_file = files("sparksmith.policy") / "stacks/train.txt"
@@ -212,7 +218,7 @@ def test_a_known_file_is_audited_at_once_without_uv_torch_or_network(tmp_path):
         begun = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-c", TIMED, "audit", str(stack_file)], capture_output=True, text=True, check=True,
-            env={"PATH": "", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=bare(tmp_path),
         )  # fmt: skip
         seconds.append(time.perf_counter() - begun)
     code, inside, *loaded = done.stderr.split()
@@ -242,10 +248,7 @@ def interrupted(folder: Path, word: Path, begun: Callable[[subprocess.Popen[str]
     """The exit code, the seconds that it took to end after Ctrl+C, and what was said."""
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS, "audit", str(word)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={
-            "PATH": "", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(Path(sparksmith.__file__).parents[1]),
-        },
+        env=bare(folder),
     )  # fmt: skip
     try:
         begun(process)

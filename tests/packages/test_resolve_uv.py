@@ -12,12 +12,15 @@ from sparksmith.base.command import Answer
 from sparksmith.base.errors import SparksmithError
 from sparksmith.packages import resolve as resolving
 from sparksmith.packages import uv
+from sparksmith.packages.audit import judge_resolution
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
+from sparksmith.packages.gather import gather
 from sparksmith.packages.inputs import read_subject
 from sparksmith.packages.known import KnownWheels, format_row
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolve import resolve
+from sparksmith.policy.targets import load_target
 
 RESOLVER = Path(__file__).parent / "resolver"
 SPARK = Platform("aarch64", (2, 39), (3, 12))
@@ -523,6 +526,56 @@ def test_a_wheel_for_any_machine_does_not_stand_in_for_one_that_is_not_known(fak
     hashes = " ".join(f"--hash=sha256:{digit * 64}" for digit in "123"[: others + 1])
     fake(only(VLLM, "torch"), only(NEWEST, "torch"))
     assert resolve(read_subject([f"torch==2.10.0 {hashes}"]), SPARK, KnownWheels(format_row(pure))).how == how
+
+
+SOURCE = PackageFacts("jieba", "0.42.1", "jieba-0.42.1.tar.gz", "3" * 64, 1, compiles=())
+INTEL = PackageFacts("av", "1", "av-1-cp312-cp312-manylinux_2_28_x86_64.whl", "4" * 64, 1)
+PURE = PackageFacts("six", "1", "six-1-py3-none-any.whl", "5" * 64, 1, ("py3-none-any",))
+KNOWN = "\n".join(map(format_row, (SOURCE, INTEL, PURE)))
+
+
+def pinned(*lines: str) -> list[str]:
+    """Requirements with the hashes that the digits behind their versions stand for."""
+    return [
+        f"{line.partition(' ')[0]} " + " ".join(f"--hash=sha256:{digit * 64}" for digit in line.split()[1])
+        for line in lines
+    ]
+
+
+def test_a_pinned_source_that_is_known_needs_no_uv():
+    found = by_name(resolve(read_subject(pinned("jieba==0.42.1 3", "six==1 5", "av==1 4")), SPARK, KnownWheels(KNOWN)))
+    assert (found["jieba"].wheel, found["jieba"].source.file) == (None, "jieba-0.42.1.tar.gz")
+    assert found["jieba"].why_source == "of its files only the source has a hash here"
+    assert (found["av"].source, found["av"].foreign) == (None, (INTEL.file,))
+    assert found["six"].wheel.file == PURE.file
+
+
+@pytest.mark.parametrize("line", ["jieba==0.42.1 36", "av==1 46", "other==1 6"])
+def test_what_stands_behind_other_hashes_is_uv_s_to_say(fake, line):
+    fake(only(VLLM, "torch"), only(NEWEST, "torch"))
+    assert resolve(read_subject(pinned(line, "six==1 5")), SPARK, KnownWheels(KNOWN)).how == "uv"
+
+
+@pytest.mark.parametrize("reason", ["uv is missing", "uv cannot reach the package index"])
+def test_without_an_index_the_rest_of_a_pinned_file_is_judged(fake, monkeypatch, reason):
+    fake(Answer(2, "", "error: Request failed\n  cause: client error (Connect)\n"))
+    if "missing" in reason:
+        monkeypatch.setattr(uv, "find_uv", lambda: (_ for _ in ()).throw(uv.NoUv("uv is missing, and it is needed")))
+    resolution = resolve(read_subject(pinned("jieba==0.42.1 36", "six==1 5")), SPARK, KnownWheels(KNOWN))
+    found = by_name(resolution)
+    assert found["six"].wheel.file == PURE.file
+    assert found["jieba"].problem == f"which files its hashes are of is not known here, and {reason}"
+    gathered = gather(resolution, KnownWheels(KNOWN))
+    judged = judge_resolution(resolution, gathered, load_target("gb10"), "needs.txt")
+    assert {each.name: each.verdict.value for each in judged.packages} == {"jieba": "cannot tell", "six": "runs"}
+    assert judged.notes[0].startswith("one wheel could not be looked at; try again with a network")
+
+
+@pytest.mark.parametrize("lines", [pinned("other==1 6"), ["torch", *pinned("six==1 5")]])
+def test_without_an_index_what_is_not_known_or_not_pinned_is_an_error(fake, lines):
+    fake(Answer(2, "", "error: Request failed\n  cause: client error (Connect)\n"))
+    with pytest.raises(SparksmithError, match="uv cannot reach the package index"):
+        resolve(read_subject(lines), SPARK, KnownWheels(KNOWN))
 
 
 def test_the_address_of_a_wheel_for_another_machine_is_not_fetched(fake):

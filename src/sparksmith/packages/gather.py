@@ -65,6 +65,8 @@ def gather(
             progress(file, done, total)
 
     def one(chosen: Chosen) -> Gathered:
+        if chosen.problem:
+            return Gathered(chosen, None, chosen.problem)
         if chosen.foreign:
             return Gathered(chosen, _foreign_facts(chosen))
         file = chosen.wheel or chosen.source

@@ -37,6 +37,10 @@ ADVICE: tuple[tuple[re.Pattern[str], str], ...] = (
 )  # fmt: skip
 
 
+class NoIndex(SparksmithError):
+    """The package index cannot be reached."""
+
+
 def names_without_wheels(stderr: str) -> list[str]:
     """The packages that uv could only build, or that have wheels for other platforms only, from its words."""
     text = " ".join(stderr.split())
@@ -55,7 +59,7 @@ def explain_failure(answer: Answer, platform: Platform) -> SparksmithError:
         lines = [*lines[: LINES_SHOWN - 1], f"... and {len(lines) - LINES_SHOWN + 1} more lines"]
     shown = "\n  ".join(lines)
     if OFFLINE.search(said):
-        return SparksmithError(
+        return NoIndex(
             f"uv cannot reach the package index:\n  {shown}",
             "without a network: audit a uv.lock, or a requirements file with every version pinned and hashed",
         )

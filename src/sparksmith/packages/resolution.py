@@ -38,7 +38,7 @@ class Chosen:
     `asked` is the requirement that named it, as the user wrote it; empty for what others brought in. `why_source` says
     why there is no wheel: what keeps the wheels that exist from this platform, or that there are none. `source` is the
     source distribution, where there is one; `foreign` the names of its wheels, all for other platforms, where there is
-    no source either: nothing can be installed.
+    no source either: nothing can be installed. `problem` says why it is not known which of its files is taken.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Chosen:
     why_source: str = ""
     source: WheelFile | None = None
     foreign: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

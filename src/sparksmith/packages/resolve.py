@@ -17,9 +17,10 @@ from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
 from sparksmith.packages.platform import Platform
+from sparksmith.packages.refusals import NoIndex
 from sparksmith.packages.requirements import Line, read_requirements
 from sparksmith.packages.resolution import Chosen, Fallback, Resolution, WheelFile, best_wheel, why_no_wheel
-from sparksmith.packages.uv import Found, compile_for, newest_of, versions_beside
+from sparksmith.packages.uv import Found, NoUv, compile_for, newest_of, versions_beside
 
 ANYWHERE = ("-py3-none-any.whl", "-py2.py3-none-any.whl")
 
@@ -28,13 +29,20 @@ def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWhe
     """What would be installed on a platform. Raises `SparksmithError`: nothing satisfies it, no uv, no network.
 
     A lock, and a file whose every line is pinned, hashed and known, are understood without network and without uv.
+    Where there is none, of a pinned and hashed file what is known is; the rest is a problem of its packages.
     """
     if isinstance(subject, Lock):
         return resolve_lock(subject, platform)
     if isinstance(subject, Asked) and (found := resolve_pinned(subject, platform, known)):
         return found
     _check_there(subject, platform)
-    return resolve_with_uv(subject, platform)
+    try:
+        return resolve_with_uv(subject, platform)
+    except (NoUv, NoIndex) as error:
+        why = "uv is missing" if isinstance(error, NoUv) else "uv cannot reach the package index"
+        if isinstance(subject, Asked) and (found := resolve_pinned(subject, platform, known, why)):
+            return found
+        raise
 
 
 def _check_there(subject: Asked | Project, platform: Platform) -> None:
@@ -60,12 +68,9 @@ def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
     return Resolution(platform, tuple(package.choose(platform) for package in packages), "file")
 
 
-def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels) -> Resolution | None:
-    """A file that pins and hashes everything, by hashes of wheels that are known; None where one is not.
-
-    Hashes do not say which files they are of. A wheel for any machine and any Python that is known beside several that
-    are not may stand behind one for this machine: then uv has to look, too.
-    """
+def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels, alone: str = "") -> Resolution | None:
+    """A file that pins and hashes everything, by hashes of files that are known; None where one is not, unless `alone`
+    says why nobody else can be asked: then that is a problem of its package, as long as something is known."""
     chosen: list[Chosen] = []
     for line in asked.requirements.lines:
         if not line.wanted_on(platform):
@@ -73,15 +78,36 @@ def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels) -> Reso
         version = line.pinned
         if version is None or not line.hashes or line.requirement.url:
             return None
-        facts = [found for sha256 in sorted(line.hashes) if (found := known.find(sha256))]
-        wheel = best_wheel((WheelFile(fact.file, fact.sha256, fact.bytes) for fact in facts), platform)
-        unknown = len(line.hashes) - len(facts)
-        if wheel is None or (wheel.file.endswith(ANYWHERE) and unknown > 1):  # a single one is the source
+        one = _choose_known(line, version, platform, known)
+        if one is None and not alone:
             return None
-        chosen.append(Chosen(line.name, version, wheel, str(line.requirement)))
-    if not chosen:
+        problem = f"which files its hashes are of is not known here, and {alone}"
+        chosen.append(one or Chosen(line.name, version, None, str(line.requirement), problem=problem))
+    if all(each.problem for each in chosen):
         return None
     return Resolution(platform, tuple(chosen), "file", notes=asked.requirements.left_out)
+
+
+def _choose_known(line: Line, version: str, platform: Platform, known: KnownWheels) -> Chosen | None:
+    """What an installer takes of a line, from the files that its hashes are known to be of; None where that is open.
+
+    Hashes do not say which files they are of. A wheel for any machine and any Python that is known beside several that
+    are not may stand behind one for this machine; and a source, or nothing, behind a single one that is not.
+    """
+    facts = [found for sha256 in sorted(line.hashes) if (found := known.find(sha256))]
+    files = [WheelFile(fact.file, fact.sha256, fact.bytes) for fact in facts]
+    wheels = [file for file in files if file.file.endswith(".whl")]
+    unknown = len(line.hashes) - len(facts)
+    asked = str(line.requirement)
+    if wheel := best_wheel(wheels, platform):
+        open_ = wheel.file.endswith(ANYWHERE) and unknown > 1  # a single one is the source
+        return None if open_ else Chosen(line.name, version, wheel, asked)
+    if unknown:
+        return None
+    source = next((file for file in files if file not in wheels), None)
+    foreign = () if source else tuple(file.file for file in wheels)
+    why = why_no_wheel(wheels, platform) if wheels else "of its files only the source has a hash here"
+    return Chosen(line.name, version, None, asked, why, source, foreign)
 
 
 def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:
