@@ -90,6 +90,17 @@ def test_kernels_that_another_package_brings_for_some_work_only():
         assert verdicts(whole)["sgl_flash_mla"] == "will not run"
 
 
+@pytest.mark.parametrize(("target", "verdict"), [("jetson-thor", "runs with a note"), ("gb10", "runs")])
+def test_nvshmem_does_not_fail_every_torch_on_a_jetson_thor(target, verdict):
+    """nvidia-nvshmem-cu13 3.7.2 has no sm_110; torch loads it for symmetric memory alone."""
+    host = library(
+        "nvidia/nvshmem/lib/libnvshmem_host.so.3", "sm_90", "sm_100", "sm_120", soname="libnvshmem_host.so.3"
+    )
+    nvshmem = package("nvidia-nvshmem-cu13", "3.7.2", host, tag=f"py3-none-{ARM}")
+    whole = judge([torch("2.15.0", "13.2"), nvshmem], load_target(target), kind="list", subject="torch")
+    assert verdicts(whole)["nvidia-nvshmem-cu13"] == verdict
+
+
 def test_a_set_for_cuda_12_goes_by_its_torch():
     runtime = library("nvidia/cuda_runtime/lib/libcudart.so.12", soname="libcudart.so.12")
     cudart = package("nvidia-cuda-runtime-cu12", "12.8.90", runtime, tag=f"py3-none-{ARM}")
