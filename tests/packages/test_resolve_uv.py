@@ -65,6 +65,8 @@ class FakeUv:
         if "--no-build" in argv and self.files and text != self.files[0].split("|")[0]:
             return self.alone.pop(0) if self.alone else REFUSED
         self.asked.append(argv)
+        if not self.answers and "--universal" in argv:
+            return REFUSED  # what is newest within bounds; nobody prepared it
         excluded = Path(argv[argv.index("--excludes") + 1]).read_text() if "--excludes" in argv else ""
         self.files.append(Path(argv[3]).read_text(encoding="utf-8") + "|" + excluded)
         return self.answers.pop(0)
@@ -422,6 +424,17 @@ def test_what_has_neither_a_wheel_nor_a_source_is_not_built(fake):
     there = [NO_ANTLR, hydra("1.3.8")]
     fake(hydra("0.11.3"), hydra("1.3.8"), foreign, alone=there, pinned=there)
     assert by_name(resolve(read_subject(["hydra-core"]), SPARK, KnownWheels("")))["hydra-core"].version == "0.11.3"
+
+
+def test_what_is_asked_for_within_bounds_is_not_old_either(fake):
+    """hydra-core 1.1 needs a source, too; the newest of all is not what is asked for."""
+    asked = fake(
+        hydra("0.11.3"), hydra("1.3.8"), hydra("1.1.2"), NEW_ANTLR, *[EMPTY + antlr("4.8")] * 4,
+        alone=[NO_ANTLR, hydra("1.1.2")], pinned=[NO_ANTLR, hydra("1.1.2")],
+    )  # fmt: skip
+    found = by_name(resolve(read_subject(["hydra-core<1.2"]), SPARK, KnownWheels("")))
+    assert asked.files[2] == "hydra-core<1.2\n|"
+    assert (found["hydra-core"].version, found["antlr4"].version) == ("1.1.2", "4.8")
 
 
 def test_what_is_pinned_is_what_is_meant(fake):

@@ -290,16 +290,28 @@ class _Question:
         ]  # fmt: skip
 
     def held_back(self, settled: _Settled) -> dict[str, str]:
-        """The newest versions of what was asked for, where they have a wheel that fits, and something else was taken:
-        an older one, or a pre-release that nobody asked for."""
-        return {
-            package.name: newest.version
+        """The newest of the versions that are asked for, where they have a wheel that fits, and something else was
+        taken: an older one, or a pre-release that nobody asked for."""
+        asked = {
+            package.name: (package.version, line)
             for package in settled.found.packages
             if (line := self.lines.get(package.name)) and not line.pinned and not package.elsewhere
-            if (newest := settled.newest.get(package.name)) and best_wheel(newest.wheels, self.platform)
-            if is_older(package.version, newest.version) or is_unasked(package.version, newest.version, line)
-            if line.requirement.specifier.contains(newest.version, prereleases=True)
-            if self.allows(package.name, newest.version)
+        }
+        newest = {name: settled.newest[name] for name in asked if name in settled.newest}
+        bounded = {
+            name: self._versions(name)
+            for name, locked in newest.items()
+            if not asked[name][1].requirement.specifier.contains(locked.version, prereleases=True)
+            or not self.allows(name, locked.version)
+        }
+        if bounded:
+            newest |= newest_of(bounded, self.platform, options=self.options)
+        return {
+            name: locked.version
+            for name, locked in newest.items()
+            if best_wheel(locked.wheels, self.platform) and self.allows(name, locked.version)
+            if asked[name][1].requirement.specifier.contains(locked.version, prereleases=True)
+            if is_older(asked[name][0], locked.version) or is_unasked(asked[name][0], locked.version, asked[name][1])
         }
 
     def needs_source(self, name: str, version: str) -> bool:
