@@ -184,6 +184,22 @@ def test_a_misspelt_extra_is_a_note_with_the_nearest():
     )
 
 
+def test_the_extras_that_a_package_has_come_from_its_wheel(monkeypatch):
+    """What is kept of vLLM leaves out what its extras bring without a bound."""
+    resolution, gathered = resolved(package("vllm", "0.33.0"))
+    resolution = replace(resolution, no_extras=(("vllm", "flashinfr"), ("vllm", "x"), ("gone", "y")))
+    monkeypatch.setattr(auditing, "fetch_extras", lambda wheel: ("flashinfer", "bench"))
+    found = audit(
+        ["vllm[flashinfr,x]"], GB10, resolve=lambda *asked: resolution,
+        gather=lambda found, known, progress=None: gathered,
+    )  # fmt: skip
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "vllm 0.33.0 has no extra flashinfr (perhaps you meant flashinfer)",
+        "vllm 0.33.0 has no extra x (it has bench, flashinfer)",
+        "gone has no extra y",
+    ]
+
+
 def test_a_version_that_another_package_wants_is_no_fallback():
     old = fallback("mpmath", "1.3.0", "1.4.1")
     alone = judge_resolution(*resolved(package("mpmath", "1.3.0"), fallbacks=[old]), GB10, "sympy")

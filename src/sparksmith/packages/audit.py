@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from packaging.requirements import InvalidRequirement
@@ -21,10 +22,11 @@ from sparksmith.base.errors import SparksmithError, perhaps
 from sparksmith.base.redact import redact_text
 from sparksmith.machine.python_env import printable
 from sparksmith.packages.addresses import local_path
+from sparksmith.packages.extras import fetch_extras
 from sparksmith.packages.facts import PackageFacts
 from sparksmith.packages.fallback import held_back_by
 from sparksmith.packages.fetch import Progress
-from sparksmith.packages.finding import Verdict
+from sparksmith.packages.finding import Verdict, some
 from sparksmith.packages.gather import Gathered, gather, read_file
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
 from sparksmith.packages.installed import Installed, read_environment_facts
@@ -101,8 +103,11 @@ def audit(
         except SparksmithError:
             break  # then nobody can tell what they would bring
         gathered = gather(found, known, progress=progress)
+    wheels = {package.name: package.wheel for package in found.packages if package.wheel}
+    extras = {name: fetch_extras(wheels[name]) for name in dict(found.no_extras) if name in wheels}
     return judge_resolution(
-        found, gathered, target, shown, resolved_for=compiled_for(file) if file else None, wants_python=wants_python
+        found, gathered, target, shown, resolved_for=compiled_for(file) if file else None, wants_python=wants_python,
+        extras=extras,
     )  # fmt: skip
 
 
@@ -136,9 +141,11 @@ def judge_resolution(
     subject: str,
     resolved_for: str | None = None,
     wants_python: tuple[str, str] | None = None,
+    extras: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> SetVerdict:
     """The verdict on what would be installed. `resolved_for` is the platform that a pinned file was compiled for, as uv
-    spells it, `wants_python` a project's file and the versions of Python that it allows.
+    spells it, `wants_python` a project's file and the versions of Python that it allows, `extras` what packages have
+    of which one was asked for that is none.
 
     What the user pinned, or another package of the set holds back, was not taken without a word.
     """
@@ -151,7 +158,7 @@ def judge_resolution(
         and fallback.name not in built
         and not held_back_by(fallback, packages, resolution.platform)
     ]
-    notes = [*resolution.notes, *_tell_extras(resolution, packages)]
+    notes = [*resolution.notes, *_tell_extras(resolution, packages, extras)]
     unseen = [str(line.requirement) for line in asked_by_sources(gathered, resolution.platform)]
     if lacking := sum(each.facts is None and not _is_here(each.chosen) for each in gathered):
         wheels = f"{lacking} wheels" if lacking > 1 else "one wheel"
@@ -162,14 +169,18 @@ def judge_resolution(
     )  # fmt: skip
 
 
-def _tell_extras(resolution: Resolution, packages: Sequence[PackageFacts]) -> Iterator[str]:
+def _tell_extras(
+    resolution: Resolution, packages: Sequence[PackageFacts], extras: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
     """The extras that were asked for and are none, with the nearest of those that there are."""
     by_name: dict[str, PackageFacts] = {canonicalize_name(package.name): package for package in packages}
     for name, extra in resolution.no_extras:
         package = by_name.get(name)
         there = {found[1] for line in (package.requires if package else ()) if (found := EXTRA.search(line))}
+        there |= {printable(each) for each in extras.get(name, ())}
+        near = perhaps(extra, sorted(there)) or (f" (it has {some(sorted(there), 8)})" if extras.get(name) else "")
         yield (
-            f"{name}{f' {package.version}' if package else ''} has no extra {extra}{perhaps(extra, sorted(there))}: "
+            f"{name}{f' {package.version}' if package else ''} has no extra {extra}{near}: "
             "an installer warns, and brings nothing for it"
         )
 

@@ -141,7 +141,7 @@ def _attempt(wheel: WheelFile, part: Path, progress: Progress | None) -> None:
     start = part.stat().st_size if part.exists() else 0
     if wheel.bytes is not None and start == wheel.bytes:
         return
-    with urlopen(_request(wheel, start), timeout=READ_TIMEOUT_SECONDS) as response:
+    with urlopen(wheel_request(wheel, start), timeout=READ_TIMEOUT_SECONDS) as response:
         if start and not _continues(response, start):
             start = 0
         length = response.headers.get("Content-Length", "")
@@ -167,7 +167,7 @@ def _attempt(wheel: WheelFile, part: Path, progress: Progress | None) -> None:
             raise EOFError(f"it ended after {format_bytes(done)} of {format_bytes(total)}")
 
 
-def _request(wheel: WheelFile, start: int) -> Request:
+def wheel_request(wheel: WheelFile, start: int) -> Request:
     """The request, credentials taken out of its address; they are not sent on when it is redirected."""
     parts = urlsplit(wheel.url or "")
     if parts.scheme not in ("https", "http", "file"):
