@@ -131,3 +131,25 @@ def test_no_function_is_a_refusal_for_another_reason(text):
 )  # fmt: skip
 def test_what_it_sends_to(name, said, other):
     assert named_instead(name, said) == other
+
+
+@pytest.mark.parametrize("depth", [100, 600, 2000, 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = lambda x: {plus}1",
+        "if {no}a:\n    raise X",
+        "if 'x' in a{dots}:\n    raise X",
+        "def f():\n    x = {plus}1\nf()",
+        "f{dots}()",
+    ],
+)
+def test_what_is_nested_deeper_than_it_can_be_followed(text, depth):
+    nested = text.format(plus="1 + " * depth, no="not " * depth, dots=".b" * depth)
+    assert find_refusal(nested, alone=True) is None
+
+
+def test_a_long_script_is_not_looked_into_and_warns_of_nothing(recwarn):
+    assert find_refusal("raise SystemExit('no')  # \\d\n" + "x = 1\n" * 20_000) is None
+    assert find_refusal("x = '\\d'\nraise SystemExit('no')") == "no"
+    assert not recwarn.list

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
 ARGV = ("setup.py", "bdist_wheel")
+SCRIPT_AT_MOST = 64 << 10  # characters: one that only refuses is short, and a tree takes 600 times its text's memory
 MESSAGE_AT_MOST = 160
 NAMED = re.compile(r"\b(?:install|use|called|named|is)\s+(?P<quote>['\"`])(?P<name>[A-Za-z0-9][\w.-]*)(?P=quote)", re.I)
 TYPED = re.compile(r"\bpip3? install (?P<name>[A-Za-z][\w.-]*)")
@@ -36,14 +38,18 @@ class _Script:
 def find_refusal(text: str, *, alone: bool = False) -> str | None:
     """What it says when it refuses, in one line ("" where that is not written there); None where it does not. `alone`:
     the archive holds no other code."""
-    try:
-        module = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if len(text) > SCRIPT_AT_MOST:
         return None
-    script = _Script()
-    if alone:
-        script.functions = {each.name: each for each in module.body if isinstance(each, ast.FunctionDef)}
-    raised = _raised(module.body, script)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            module = ast.parse(text)
+        script = _Script()
+        if alone:
+            script.functions = {each.name: each for each in module.body if isinstance(each, ast.FunctionDef)}
+        raised = _raised(module.body, script)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the trees may be deeper than they can be followed
+        return None
     return None if raised is None else _message(raised, script.texts)
 
 
