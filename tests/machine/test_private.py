@@ -85,7 +85,7 @@ def test_inside_of_what_json_holds():
         ("DOCKER_HOST", "tcp://box:2375", {""}, {"box"}),
         ("DOCKER_HOST", "unix:///var/run/docker.sock", set(), set()),
         ("DOCKER_HOST", "tcp://10.0.0.1:2375", {""}, set()),
-        ("UV_INDEX_URL", "https://ann:word@pypi.corp.example/simple", {"ann"}, {"pypi.corp.example"}),
+        ("UV_INDEX_URL", "https://ann:word@pypi.corp.example/list", {"ann"}, {"pypi.corp.example"}),
         ("HTTPS_PROXY", "relay.corp.example:3128", set(), {"relay.corp.example"}),
         ("MASTER_ADDR", "spark-b", set(), {"spark-b"}),
         ("PGHOST", "db.corp.example", set(), set()),

@@ -32,8 +32,8 @@ from sparksmith.packages.verdict import SetVerdict
 from sparksmith.policy.targets import Target, load_target
 
 NO_METADATA = "has no readable METADATA"
-# Where there is one of these there may be a GPU whose target is known: then packages are read at once.
 DGX = "etc/dgx-release"
+# Where there is one of these there may be a GPU whose target is known: then packages are read at once.
 GPU_SIGNS = ("proc/driver/nvidia/version", "dev/nvidia0", "dev/nvidiactl", DGX)
 Read = Callable[..., MachineFacts]
 Found = TypeVar("Found")
@@ -73,7 +73,7 @@ def gather(
     early = folder is not None and (target is not None or any(map(files.exists, GPU_SIGNS)))
     packages = _Beside(lambda: read_environment_facts(folder)) if folder and early else None
     likely = target or (load_target("gb10") if files.exists(DGX) else None)
-    ready = _Beside(partial(_judge_early, packages, likely, place)) if packages and likely and place else None
+    verdict = _Beside(partial(_verdict, packages, likely, place)) if packages and likely and place else None
     whole = _Beside(lambda: find_incomplete(folder, "torch")) if folder and files.live else None
     asks = _Beside(lambda: _read_project(files, project, environ))
     asked = Asked(project, place.path if place and place.role in ("given", "recorded", "running") else None)
@@ -85,8 +85,9 @@ def gather(
         if judged and packages is None:
             packages = _Beside(lambda: read_environment_facts(folder))
         if judged and packages:
-            known = ready if judged == likely else None
-            audit = _judge(packages, judged, place, notes, known, foreign=target is not None and target != own)
+            if verdict is None or judged != likely:
+                verdict = _Beside(partial(_verdict, packages, judged, place))
+            audit = _judge(packages, verdict, judged, place, notes, foreign=target is not None and target != own)
         elif judged is None:
             silent = any(command.startswith("nvidia-smi") for command in machine.silent)
             seen = "nvidia-smi did not answer in time (`sudo nvidia-smi -pm 1` makes it quick)" if silent else why
@@ -129,8 +130,8 @@ class _Beside(Generic[Found]):
         return self.found[0]
 
 
-def _judge_early(packages: _Beside[Installed], target: Target, place: Place) -> SetVerdict:
-    """The verdict while the machine's tools have not answered yet."""
+def _verdict(packages: _Beside[Installed], target: Target, place: Place) -> SetVerdict:
+    """The verdict once the packages are read, which may be before the machine's tools have answered."""
     installed = packages.wait()
     if isinstance(installed, Exception):
         raise installed
@@ -138,11 +139,10 @@ def _judge_early(packages: _Beside[Installed], target: Target, place: Place) -> 
 
 
 def _judge(
-    packages: _Beside[Installed], target: Target, place: Place, notes: list[str],
-    known: _Beside[SetVerdict] | None, *, foreign: bool,
+    packages: _Beside[Installed], verdict: _Beside[SetVerdict], target: Target, place: Place, notes: list[str], *,
+    foreign: bool,
 ) -> SetVerdict | None:  # fmt: skip
-    """The verdict on what is installed, or None and why. `known` is it where it was begun before; `foreign`: the
-    target is not the machine that it lies on."""
+    """The verdict on what is installed, or None and why. `foreign`: the target is not the machine that it lies on."""
     installed = packages.wait()
     if isinstance(installed, Exception):
         notes.append(_in_words(installed, "the packages cannot be read"))
@@ -154,7 +154,7 @@ def _judge(
             "judged; audit the requirements that they were installed from"
         )
         return None
-    audit = (known or _Beside(lambda: judge_installed(installed, target, printable(place.path)))).wait()
+    audit = verdict.wait()
     if isinstance(audit, SparksmithError):
         notes.append(audit.message)
         return None
