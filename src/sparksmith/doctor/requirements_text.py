@@ -14,8 +14,9 @@ from typing import Any
 NEVER_A_WHEEL = r"flash[-_]attn|xformers|deepspeed|causal[-_]conv1d|mamba[-_]ssm"
 EXTRA = re.compile(r"\btrl\[[\w,\s-]*\bvllm\b[\w,\s-]*\]")
 WHEEL = re.compile(r"[\w.+!%-]+-(?:cp|py)\d[\w.]*-[\w.]+-[\w.]+\.whl\b")
-SOURCE = re.compile(rf"^\s*({NEVER_A_WHEEL})\s*(?=[\[=<>!~;,@ ]|$)(?!.*\.whl)", re.IGNORECASE)
-CPU_BY_DEFAULT = re.compile(r"^\s*(llama[-_]cpp[-_]python)\s*(?=[\[=<>!~;,@ ]|$)(?!.*\.whl)", re.IGNORECASE)
+BUILT = r"^\s*({})\s*(?=[\[=<>!~;,@ ]|$)(?!.*\.whl)"  # a requirement that is no wheel's address
+SOURCE = re.compile(BUILT.format(NEVER_A_WHEEL), re.IGNORECASE)
+CPU_BY_DEFAULT = re.compile(BUILT.format(r"llama[-_]cpp[-_]python"), re.IGNORECASE)
 RESOLVED_FOR = re.compile(r"^#.*\buv pip compile\b.*--python-platform[= ](\S+)")
 CONDITION = re.compile(r"platform_machine|sys_platform|platform_system|marker\s*=|python_version")
 COMMENT = re.compile(r"(?:^|\s)#")

@@ -31,10 +31,11 @@ from sparksmith.packages.gather import Gathered, gather, read_file
 from sparksmith.packages.inputs import Asked, Environment, Lock, Project, Wheels, read_subject
 from sparksmith.packages.installed import Installed, read_environment_facts
 from sparksmith.packages.known import KnownWheels
+from sparksmith.packages.pinned import resolve_pinned
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.requirements import Line, RequirementLines, parse_requirement, read_requirements
 from sparksmith.packages.resolution import Chosen, Resolution
-from sparksmith.packages.resolve import resolve, resolve_pinned
+from sparksmith.packages.resolve import resolve
 from sparksmith.packages.verdict import SetVerdict, judge
 from sparksmith.policy.load import Stack, audited_file, stack_file
 from sparksmith.policy.targets import Target

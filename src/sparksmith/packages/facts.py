@@ -89,9 +89,9 @@ class PackageFacts:
     file). `problems` are what could not be read, or should not be there, in words.
 
     Of a source distribution `compiles` is what it compiles where it is installed (None: not looked into), of another
-    the CUDA source that it brings without a library, and
-    `why_source` why nothing else can be installed: that is the platform's, and not kept. `foreign` neither: of a
-    package that has wheels for other platforms only, and no source; `tags` are those of all of them.
+    the CUDA source that it brings without a library. `why_source` says why nothing but the source can be installed:
+    that is the platform's, and not kept. `foreign` neither: of a package that has wheels for other platforms only, and
+    no source; `tags` are those of all of them.
     """
 
     name: str

@@ -90,7 +90,7 @@ def _list_record(environment: PythonEnvironment, distribution: Distribution, fil
         else:
             whole = start + path
         if path.endswith((".py", ".json")):
-            files.modules += 1
+            files.modules += path.endswith(".py")
             if VERSION_FILE.search(path) and may_declare_cuda(path):
                 files.version_files.append(whole)
         elif _may_be_code(path):

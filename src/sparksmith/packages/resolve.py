@@ -16,13 +16,12 @@ from sparksmith.packages.finding import some
 from sparksmith.packages.inputs import Asked, Lock, Project
 from sparksmith.packages.known import KnownWheels, file_facts
 from sparksmith.packages.locks import Locked, parse_pylock, parse_uv_lock
+from sparksmith.packages.pinned import resolve_pinned
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.refusals import NoIndex
 from sparksmith.packages.requirements import Line, read_requirements
-from sparksmith.packages.resolution import Chosen, Fallback, Resolution, WheelFile, best_wheel, why_no_wheel
+from sparksmith.packages.resolution import Chosen, Fallback, Resolution, best_wheel, why_no_wheel
 from sparksmith.packages.uv import Found, NoUv, compile_for, newest_of, versions_beside
-
-ANYWHERE = ("-py3-none-any.whl", "-py2.py3-none-any.whl")
 
 
 def resolve(subject: Asked | Project | Lock, platform: Platform, known: KnownWheels) -> Resolution:
@@ -66,48 +65,6 @@ def resolve_lock(lock: Lock, platform: Platform) -> Resolution:
             f"{lock.file} is damaged, or no lock: {type(error).__name__}: {error}", "make it anew, with uv lock"
         ) from error
     return Resolution(platform, tuple(package.choose(platform) for package in packages), "file")
-
-
-def resolve_pinned(asked: Asked, platform: Platform, known: KnownWheels, alone: str = "") -> Resolution | None:
-    """A file that pins and hashes everything, by hashes of files that are known; None where one is not, unless `alone`
-    says why nobody else can be asked: then that is a problem of its package, as long as something is known."""
-    chosen: list[Chosen] = []
-    for line in asked.requirements.lines:
-        if not line.wanted_on(platform):
-            continue
-        version = line.pinned
-        if version is None or not line.hashes or line.requirement.url:
-            return None
-        one = _choose_known(line, version, platform, known)
-        if one is None and not alone:
-            return None
-        problem = f"which files its hashes are of is not known here, and {alone}"
-        chosen.append(one or Chosen(line.name, version, None, str(line.requirement), problem=problem))
-    if all(each.problem for each in chosen):
-        return None
-    return Resolution(platform, tuple(chosen), "file", notes=asked.requirements.left_out)
-
-
-def _choose_known(line: Line, version: str, platform: Platform, known: KnownWheels) -> Chosen | None:
-    """What an installer takes of a line, from the files that its hashes are known to be of; None where that is open.
-
-    Hashes do not say which files they are of. A wheel for any machine and any Python that is known beside several that
-    are not may stand behind one for this machine; and a source, or nothing, behind a single one that is not.
-    """
-    facts = [found for sha256 in sorted(line.hashes) if (found := known.find(sha256))]
-    files = [WheelFile(fact.file, fact.sha256, fact.bytes) for fact in facts]
-    wheels = [file for file in files if file.file.endswith(".whl")]
-    unknown = len(line.hashes) - len(facts)
-    asked = str(line.requirement)
-    if wheel := best_wheel(wheels, platform):
-        open_ = wheel.file.endswith(ANYWHERE) and unknown > 1  # a single one is the source
-        return None if open_ else Chosen(line.name, version, wheel, asked)
-    if unknown:
-        return None
-    source = next((file for file in files if file not in wheels), None)
-    foreign = () if source else tuple(file.file for file in wheels)
-    why = why_no_wheel(wheels, platform) if wheels else "of its files only the source has a hash here"
-    return Chosen(line.name, version, None, asked, why, source, foreign)
 
 
 def resolve_with_uv(subject: Asked | Project, platform: Platform) -> Resolution:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryFile
@@ -163,16 +165,17 @@ def _read_binaries(
         for _ in range(THREADS if names else 0):
             scratches.put(open_files.enter_context(TemporaryFile(buffering=0)).fileno())
 
-        def examine_member(name: str) -> Examined | str:
-            if hashed and not name:
-                return sha256_of(hashed)
+        def examine_member(name: str) -> Examined:
             scratch = scratches.get()
             try:
                 return _examine_member(archive, name, scratch, budget)
             finally:
                 scratches.put(scratch)
 
-        done = map_in_threads(examine_member, [*([""] if hashed else []), *names], THREADS)
+        tasks: list[Callable[[], Examined | str]] = [partial(examine_member, name) for name in names]
+        if hashed:
+            tasks.insert(0, partial(sha256_of, hashed))
+        done = map_in_threads(lambda task: task(), tasks, THREADS)
     sha256 = next((one for one in done if isinstance(one, str)), None)
     found = [one for one in done if not isinstance(one, str)]
     for problem in (problem for one in found for problem in one.problems):
