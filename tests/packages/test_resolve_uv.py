@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from asked_uv import EMPTY, NEWEST, NO_WHEELS, RESOLVER, SPARK, VLLM, by_name, locked, only
 
 from sparksmith.base.command import Answer
 from sparksmith.base.errors import SparksmithError
@@ -21,72 +21,6 @@ from sparksmith.packages.known import KnownWheels, format_row
 from sparksmith.packages.platform import Platform
 from sparksmith.packages.resolve import resolve
 from sparksmith.policy.targets import load_target
-
-RESOLVER = Path(__file__).parent / "resolver"
-SPARK = Platform("aarch64", (2, 39), (3, 12))
-VLLM = (RESOLVER / "vllm-aarch64.toml").read_text(encoding="utf-8")
-NEWEST = (RESOLVER / "newest.toml").read_text(encoding="utf-8")
-NO_WHEELS = (RESOLVER / "no-wheels.txt").read_text(encoding="utf-8")
-EMPTY = 'lock-version = "1.0"\n'
-
-
-def only(text: str, *names: str) -> str:
-    """A pylock with these of its packages."""
-    head, *packages = text.split("[[packages]]\n")
-    return head + "".join(f"[[packages]]\n{p}" for p in packages if p.split('"')[1] in names)
-
-
-REFUSED = Answer(1, "", "error: they stand against each other")
-
-
-class FakeUv:
-    """Answers as uv did, in order, and keeps what it was asked with the files that it was given.
-
-    Asked whether a newer version goes, it answers `alone`, of that by itself, and `pinned`, of the set with it, in
-    order; and then that it does not."""
-
-    def __init__(
-        self, *answers: str | Answer, alone: Sequence[str | Answer] = (), pinned: Sequence[str | Answer] = ()
-    ) -> None:
-        self.answers, self.alone, self.pinned = (
-            [answer if isinstance(answer, Answer) else Answer(0, answer, "") for answer in of]
-            for of in (answers, alone, pinned)
-        )
-        self.asked: list[list[str]] = []
-        self.files: list[str] = []
-        self.pins: list[str] = []
-
-    def __call__(self, argv, timeout_seconds):
-        argv = list(argv)
-        if pins := next((word for word in argv if word.endswith("/pins.txt")), None):
-            self.pins.append(Path(pins).read_text(encoding="utf-8"))
-            return self.pinned.pop(0) if self.pinned else REFUSED
-        text = Path(argv[3]).read_text(encoding="utf-8")
-        if "--no-build" in argv and self.files and text != self.files[0].split("|")[0]:
-            return self.alone.pop(0) if self.alone else REFUSED
-        self.asked.append(argv)
-        if not self.answers and "--universal" in argv:
-            return REFUSED  # what is newest within bounds; nobody prepared it
-        excluded = Path(argv[argv.index("--excludes") + 1]).read_text() if "--excludes" in argv else ""
-        self.files.append(Path(argv[3]).read_text(encoding="utf-8") + "|" + excluded)
-        return self.answers.pop(0)
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    def install(*answers, **more):
-        made = FakeUv(*answers, **more)
-        monkeypatch.setattr(uv, "find_uv", lambda: "/somewhere/uv")
-        for name in ("compile_for", "newest_of", "versions_beside"):
-            plain = getattr(uv, name)
-            monkeypatch.setattr(resolving, name, lambda *a, plain=plain, **more: plain(*a, **more, ask=made))
-        return made
-
-    return install
-
-
-def by_name(found):
-    return {package.name: package for package in found.packages}
 
 
 def test_requirements_are_resolved_for_the_target(fake):
@@ -276,13 +210,6 @@ def test_a_project_is_handed_to_uv_with_its_extras(fake, tmp_path):
     assert "folder or a repository" in by_name(found)["vllm"].why_source
 
 
-def locked(name: str, version: str, *files: str) -> str:
-    """A package of a pylock; a file that is no wheel is its source."""
-    wheels = ", ".join(f'{{ url = "https://index.example/{file}" }}' for file in files if file.endswith(".whl"))
-    sdist = "".join(f'sdist = {{ url = "https://index.example/{f}" }}\n' for f in files if not f.endswith(".whl"))
-    return f'[[packages]]\nname = "{name}"\nversion = "{version}"\nwheels = [{wheels}]\n{sdist}'
-
-
 BINDING = locked("torch-tensorrt", "2.14.0", "torch_tensorrt-2.14.0-cp312-cp312-manylinux_2_28_aarch64.whl")
 OLD_SOURCE = locked("tensorrt", "11.1.0.106", "tensorrt-11.1.0.106.tar.gz")
 NEW_SOURCE = locked("tensorrt", "11.4.0.106", "tensorrt-11.4.0.106.tar.gz")
@@ -349,107 +276,6 @@ def test_a_version_that_the_set_holds_to_its_source_is_that_source(fake):
     assert (found["antlr4"].version, found["antlr4"].wheel, found["antlr4"].source.file) == (
         "4.9.3", None, "antlr4-4.9.3.tar.gz",
     )  # fmt: skip
-
-
-def antlr(version: str) -> str:
-    """Of antlr4 4.9.3 there is only the source; 4.13.2 has a wheel."""
-    address = f"https://index.example/antlr4-{version}.tar.gz"
-    return f'[[packages]]\nname = "antlr4"\nversion = "{version}"\nsdist = {{ url = "{address}" }}\n'
-
-
-def hydra(version: str) -> str:
-    return EMPTY + locked("hydra-core", version, f"hydra_core-{version}-py3-none-any.whl")
-
-
-def omegaconf(version: str) -> str:
-    return locked("omegaconf", version, f"omegaconf-{version}-py3-none-any.whl")
-
-
-NO_ANTLR = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "antlr4"))
-NEW_ANTLR = EMPTY + locked("antlr4", "4.13.2", "antlr4-4.13.2-py3-none-any.whl")
-
-
-@pytest.mark.parametrize("taken", ["0.11.3", "1.4.0rc3"])
-def test_what_is_asked_for_is_not_old_for_the_source_of_a_dependency(fake, taken):
-    """Of wheels alone uv takes hydra-core 0.11.3 of 2019, or a pre-release; an installer builds antlr4 4.9."""
-    asked = fake(
-        hydra(taken), hydra("1.3.8"), NEW_ANTLR, *[EMPTY + antlr("4.9.3")] * 4,
-        alone=[NO_ANTLR, hydra("1.3.8")], pinned=[NO_ANTLR, hydra("1.3.8")],
-    )  # fmt: skip
-    found = resolve(read_subject(["hydra-core"]), SPARK, KnownWheels(""))
-    assert asked.pins == ["hydra-core==1.3.8\n"] * 2
-    versions = {name: (each.version, each.wheel is not None) for name, each in by_name(found).items()}
-    assert versions == {"hydra-core": ("1.3.8", True), "antlr4": ("4.9.3", False)}
-    assert found.fallbacks == ()
-    assert found.notes == (
-        "hydra-core 1.3.8 needs the source of antlr4, which an installer builds; where wheels alone are allowed it "
-        f"takes hydra-core {taken}",
-    )
-
-
-@pytest.mark.parametrize(
-    ("alone", "pinned"),
-    [
-        ([], None),
-        ([hydra("1.3.8")], None),  # by itself it goes: something of the set stands against it
-        ([NO_ANTLR, hydra("1.3.8")], []),  # something of the set does, too
-        ([NO_ANTLR, hydra("1.3.8")], [NO_ANTLR, hydra("1.3.8") + omegaconf("1")]),
-    ],
-)  # fmt: skip
-def test_what_does_not_go_for_another_reason_stays_old(fake, alone, pinned):
-    """In the last case another package that was asked for would be older for it."""
-    asked = fake(
-        hydra("0.11.3") + omegaconf("2"), hydra("1.3.8") + omegaconf("2"), NEW_ANTLR, alone=alone, pinned=pinned or []
-    )
-    found = by_name(resolve(read_subject(["hydra-core", "omegaconf"]), SPARK, KnownWheels("")))
-    assert {name: each.version for name, each in found.items()} == {"hydra-core": "0.11.3", "omegaconf": "2"}
-    assert bool(asked.pins) == (pinned is not None)
-
-
-def test_what_has_a_wheel_is_not_given_up_for_another(fake):
-    """torch 2.15 goes with a vllm of years ago, of which there is only the source."""
-    old = Answer(1, "", (RESOLVER / "no-match.txt").read_text(encoding="utf-8").replace("bitsandbytes", "vllm"))
-    torch = locked("torch", "2.15.0", "torch-2.15.0-py3-none-any.whl")
-    vllm = locked("vllm", "1", "vllm-1-py3-none-any.whl")
-    fake(
-        EMPTY + locked("torch", "2.14.0", "torch-2.14.0-py3-none-any.whl") + vllm, EMPTY + torch + vllm,
-        alone=[NO_ANTLR, EMPTY + torch], pinned=[old, EMPTY + torch],
-    )  # fmt: skip
-    found = by_name(resolve(read_subject(["vllm", "torch"]), SPARK, KnownWheels("")))
-    assert (found["torch"].version, found["vllm"].version) == ("2.14.0", "1")
-
-
-def test_what_has_neither_a_wheel_nor_a_source_is_not_built(fake):
-    foreign = EMPTY + locked("antlr4", "4.9.3", "antlr4-4.9.3-py3-none-win_amd64.whl")
-    there = [NO_ANTLR, hydra("1.3.8")]
-    fake(hydra("0.11.3"), hydra("1.3.8"), foreign, alone=there, pinned=there)
-    assert by_name(resolve(read_subject(["hydra-core"]), SPARK, KnownWheels("")))["hydra-core"].version == "0.11.3"
-
-
-def test_what_is_asked_for_within_bounds_is_not_old_either(fake):
-    """hydra-core 1.1 needs a source, too; the newest of all is not what is asked for."""
-    asked = fake(
-        hydra("0.11.3"), hydra("1.3.8"), hydra("1.1.2"), NEW_ANTLR, *[EMPTY + antlr("4.8")] * 4,
-        alone=[NO_ANTLR, hydra("1.1.2")], pinned=[NO_ANTLR, hydra("1.1.2")],
-    )  # fmt: skip
-    found = by_name(resolve(read_subject(["hydra-core<1.2"]), SPARK, KnownWheels("")))
-    assert asked.files[2] == "hydra-core<1.2\n|"
-    assert (found["hydra-core"].version, found["antlr4"].version) == ("1.1.2", "4.8")
-
-
-def test_what_is_pinned_is_what_is_meant(fake):
-    asked = fake(hydra("0.11.3"), hydra("1.3.8"))
-    resolve(read_subject(["hydra-core==0.11.3"]), SPARK, KnownWheels(""))
-    assert asked.pins == []
-
-
-@pytest.mark.parametrize(("line", "told"), [("hydra-core>=1.3", True), ("hydra-core>=1.3rc1", False)])
-def test_a_pre_release_that_nobody_asked_for_is_told(fake, line, told):
-    fake(hydra("1.4.0rc3"), hydra("1.3.8"))
-    found = resolve(read_subject([line]), SPARK, KnownWheels(""))
-    assert [each.describe() for each in found.fallbacks] == [
-        "hydra-core 1.4.0rc3 was taken, a pre-release that nobody asked for; the newest release is 1.3.8"
-    ] * told
 
 
 @pytest.mark.parametrize(
