@@ -141,7 +141,7 @@ def main() -> None:
 def show(cases: list[Case], *, test: bool) -> None:
     """Every run, then the medians over the seeds."""
     print(
-        f"{'recipe':<20}{'language':<10}{'seed':>5}{'steps':>8}{'batch':>6}{'seconds':>9}{'dev WER':>9}{'PER':>7}",
+        f"{'recipe':<22}{'language':<10}{'seed':>5}{'steps':>8}{'batch':>6}{'seconds':>9}{'dev WER':>9}{'PER':>7}",
         end="",
     )
     print(f"{'test WER':>10}{'PER':>7}" if test else "")
@@ -155,7 +155,7 @@ def show(cases: list[Case], *, test: bool) -> None:
         if scores:
             rates += [scores[name]["rate"] for name in ("wer", "per")]
         print(
-            f"{case.name or 'as it is':<20}{case.language:<10}{case.seed:>5}{result['steps']:>8}{result['batch']:>6}"
+            f"{case.name or 'as it is':<22}{case.language:<10}{case.seed:>5}{result['steps']:>8}{result['batch']:>6}"
             f"{result['seconds']:>9.0f}{rates[0]:>9.1%}{rates[1]:>7.2%}"
             + (f"{rates[2]:>10.1%}{rates[3]:>7.2%}" if scores else "")
         )
@@ -164,7 +164,7 @@ def show(cases: list[Case], *, test: bool) -> None:
     for (name, language), rows in groups.items():
         middle = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(
-            f"{name or 'as it is':<20}{language:<10}{len(rows):>5}{'':>23}{middle[0]:>9.1%}{middle[1]:>7.2%}"
+            f"{name or 'as it is':<22}{language:<10}{len(rows):>5}{'':>23}{middle[0]:>9.1%}{middle[1]:>7.2%}"
             + (f"{middle[2]:>10.1%}{middle[3]:>7.2%}" if len(middle) > 2 else "")
         )
 
